@@ -1,0 +1,39 @@
+# Every target sets up what it needs; a second call costs nothing.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+BENCHMARKS := ranking search
+
+.PHONY: quickstart test test-slow lint types bench $(addprefix bench-,$(BENCHMARKS)) clean
+
+quickstart: $(READY)  ## a real search, from measuring this machine to the Pareto front
+	$(BIN)/nas-proxy run quickstart
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/pyright
+
+bench: $(addprefix bench-,$(BENCHMARKS))  ## every figure of benchmarks/README.md
+
+bench-%: $(READY)
+	$(BIN)/python -m benchmarks.$*
+
+$(READY): pyproject.toml constraints.txt
+	command -v $(PYTHON) >/dev/null || { echo "nas-proxy needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[onnx,timm,dev]"
+	$(BIN)/nas-proxy doctor --fix
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs dist build

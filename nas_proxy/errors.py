@@ -1,0 +1,34 @@
+"""Errors of input; every message says what was expected, what was found and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["InputError", "MissingDependencyError", "NasProxyError", "UnknownNameError"]
+
+
+class NasProxyError(Exception):
+    """Base of every error this package raises on purpose; the command line prints its message without a traceback."""
+
+
+class InputError(NasProxyError, ValueError):
+    """Input from outside (argument, file, configuration) is not what was expected."""
+
+
+class UnknownNameError(InputError):
+    """A name is not among the known ones; the message names the closest."""
+
+    def __init__(self, what: str, name: object, known: Iterable[str], hint: str = "") -> None:
+        known = sorted(map(str, known))
+        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
+        listing = ", ".join(known) if len(known) <= 40 else ", ".join(known[:40]) + f", ... ({len(known)} in all)"
+        message = f"unknown {what} {str(name)!r}."
+        if close:
+            message += f" Did you mean {close[0]!r}?"
+        message += f" Known: {listing or 'none'}." + (f" {hint}" if hint else "")
+        super().__init__(message)
+
+
+class MissingDependencyError(NasProxyError, ImportError):
+    """An optional library is not installed; the message names the extra to install."""

@@ -1,0 +1,140 @@
+"""What a search space is: named choices, the architectures they make, their features and their networks."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_proxy.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["SearchSpace"]
+
+Arch = TypeVar("Arch")
+_ENUMERABLE = 2_000_000
+
+
+class SearchSpace(ABC, Generic[Arch]):
+    """Architectures as vectors of choices.
+
+    A space names its choices (``choices``: label -> options, in order); sampling, enumeration, NNI's search-space JSON
+    and evolutionary search all work on the vector of option indices, the *code*. A subclass says how a code becomes an
+    architecture and back, what its features are and how its network is built.
+
+    Architectures are plain values (a string, a tuple, a mapping), so that they can be stored anywhere.
+    """
+
+    name: ClassVar[str]
+    choices: Mapping[str, tuple[Any, ...]]
+    feature_names: tuple[str, ...]
+
+    # -- what a subclass says ----------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def encode(self, archs: Sequence[Arch]) -> NDArray[np.int64]:
+        """Codes of architectures, of shape ``(n, len(choices))``.
+
+        Raises:
+            InputError: an architecture is not of this space (says which position and what was allowed).
+        """
+
+    @abstractmethod
+    def decode(self, codes: NDArray[np.integer]) -> list[Arch]:
+        """Architectures of codes of shape ``(n, len(choices))``, in canonical form."""
+
+    @abstractmethod
+    def to_str(self, arch: Arch) -> str:
+        """The canonical text of an architecture; two architectures are the same iff their texts are."""
+
+    @abstractmethod
+    def from_str(self, text: str) -> Arch:
+        """The architecture of a canonical text.
+
+        Raises:
+            InputError: the text is not an architecture of this space (says which position and what was allowed).
+        """
+
+    @abstractmethod
+    def features(self, archs: Sequence[Arch]) -> NDArray[np.float64]:
+        """Features of shape ``(n, len(feature_names))``, from the encoding alone: no module is built."""
+
+    @abstractmethod
+    def build(self, arch: Arch, **options: Any) -> torch.nn.Module:
+        """A trainable network of an architecture."""
+
+    # -- what follows ------------------------------------------------------------------------------------------------
+
+    @property
+    def size(self) -> int:
+        """Number of codes. (Several codes may be one architecture where choices can be idle.)"""
+        return math.prod(len(options) for options in self.choices.values())
+
+    def sample(self, n: int, seed: int) -> list[Arch]:
+        """``n`` architectures drawn uniformly over codes; all distinct where the space has as many."""
+        if n < 0:
+            raise InputError(f"cannot sample {n} architectures: the number must not be negative.")
+        rng = np.random.default_rng(seed)
+        cardinalities = [len(options) for options in self.choices.values()]
+        if self.size <= _ENUMERABLE and n <= self.size:
+            flat = rng.choice(self.size, size=n, replace=False)
+            return self.decode(np.stack(np.unravel_index(flat, cardinalities), axis=1))
+        found: dict[str, Arch] = {}
+        for _ in range(100):
+            codes = rng.integers(0, cardinalities, size=(n - len(found), len(cardinalities)))
+            found |= {self.to_str(arch): arch for arch in self.decode(codes)}
+            if len(found) >= n:
+                return list(found.values())
+        raise InputError(f"cannot sample {n} distinct architectures: {self.name} has fewer.")
+
+    def enumerate(self) -> list[Arch]:
+        """All architectures, in lexicographic order of their codes.
+
+        Raises:
+            InputError: the space is too large to be listed.
+        """
+        if self.size > _ENUMERABLE:
+            raise InputError(
+                f"{self.name} has {self.size:.3g} architectures, too many to enumerate: use sample(n, seed) instead."
+            )
+        codes = np.array(list(itertools.product(*(range(len(options)) for options in self.choices.values()))))
+        archs = self.decode(codes)
+        return list({self.to_str(arch): arch for arch in archs}.values())
+
+    @property
+    def enumerable(self) -> bool:
+        """Whether :meth:`enumerate` can list the space."""
+        return self.size <= _ENUMERABLE
+
+    def to_choices(self, arch: Arch) -> dict[str, Any]:
+        """An architecture as NNI parameters, ``{label: option}``."""
+        code = self.encode([arch])[0]
+        return {label: options[i] for (label, options), i in zip(self.choices.items(), code, strict=True)}
+
+    def from_choices(self, parameters: Mapping[str, Any]) -> Arch:
+        """The architecture of NNI parameters ``{label: option}``.
+
+        Raises:
+            InputError: a label is missing or unknown, or an option is not among its choices.
+        """
+        if set(parameters) != set(self.choices):
+            missing, extra = set(self.choices) - set(parameters), set(parameters) - set(self.choices)
+            raise InputError(
+                f"parameters are not of {self.name}: missing labels {sorted(missing)}, unknown labels {sorted(extra)}."
+            )
+        for label, options in self.choices.items():
+            if parameters[label] not in options:
+                raise InputError(f"{label}: expected one of {list(options)}, found {parameters[label]!r}.")
+        code = [options.index(parameters[label]) for label, options in self.choices.items()]
+        return self.decode(np.array([code]))[0]
+
+    def nni_search_space(self) -> dict[str, Any]:
+        """NNI's search-space JSON of this space (also in ``search_spaces/<name>.json``)."""
+        return {label: {"_type": "choice", "_value": list(options)} for label, options in self.choices.items()}
