@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import operator
 from collections.abc import Iterator
 from typing import Generic, TypeVar, cast
 
@@ -40,7 +41,7 @@ class Registry(Generic[T]):
             raise UnknownNameError(self.what, name, self) from None
         if isinstance(entry, str):
             module, _, attribute = entry.partition(":")
-            entry = cast(T, getattr(importlib.import_module(module), attribute))
+            entry = cast(T, operator.attrgetter(attribute)(importlib.import_module(module)))
             self._entries[name] = entry
         return entry
 
