@@ -1,0 +1,59 @@
+"""Readers of measurements: the project's CSV and published data sets, in their original formats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
+from nas_proxy.registry import Registry
+
+__all__ = ["AccuracyTable", "LatencyTable", "load_accuracies", "load_latencies", "register_latency_format"]
+
+_latency_formats: Registry[Callable[..., LatencyTable]] = Registry(
+    "latency format",
+    {
+        "csv": "nas_proxy.datasets.csv_table:read_latencies",
+        "help": "nas_proxy.datasets.help:read_help",
+    },
+)
+_accuracy_formats: Registry[Callable[..., AccuracyTable]] = Registry(
+    "accuracy format",
+    {
+        "csv": "nas_proxy.datasets.csv_table:read_accuracies",
+        "nats-bench": "nas_proxy.datasets.nats_bench:read_nats_bench",
+    },
+)
+
+
+def load_latencies(format: str, path: str | Path, **options: Any) -> LatencyTable:
+    """Latencies from a file or folder in a named format, ``"csv"`` or ``"help"``.
+
+    ``options`` are those of the format's reader (for ``"csv"``: ``space``).
+
+    Raises:
+        UnknownNameError: no such format; the message names the closest.
+        InputError: the data is missing, damaged or not what the format says.
+    """
+    return _latency_formats.get(format)(path, **options)
+
+
+def load_accuracies(format: str, path: str | Path, index: str | Path | None = None, **options: Any) -> AccuracyTable:
+    """Accuracies in percent from a file in a named format, ``"csv"`` or ``"nats-bench"``.
+
+    ``index`` is where the ``"nats-bench"`` reader finds the order of the architectures (HELP's ``str_arch2idx.pt``; by
+    default ``../help/nasbench201/`` beside the table's folder). Further ``options`` are those of the format's reader.
+
+    Raises:
+        UnknownNameError: no such format; the message names the closest.
+        InputError: the data is missing, damaged or not what the format says.
+    """
+    if index is not None:
+        options["index"] = index
+    return _accuracy_formats.get(format)(path, **options)
+
+
+def register_latency_format(name: str, reader: Callable[..., LatencyTable] | str) -> None:
+    """Make a reader, ``reader(path, **options) -> LatencyTable``, known to :func:`load_latencies`."""
+    _latency_formats.register(name, reader)

@@ -1,0 +1,231 @@
+"""Measurements as CSV, written by ``nas-proxy measure`` or by hand.
+
+::
+
+    # space: nasbench201
+    arch,latency_ms,device
+    |nor_conv_3x3~0|+|...|,12.3,my-phone
+
+``arch`` (the space's canonical text) and ``latency_ms`` are required; ``device`` allows several devices in one file
+(without it, the device is called as the file); further columns are ignored. Lines that start with ``#`` are comments;
+``# space: <name>`` says which space the architectures are of. A second row may state units, and must say ``ms``.
+Rows whose latency is empty are still to be measured: they are left out, and the log says how many.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas_proxy import files
+from nas_proxy.datasets._read import require_file
+from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
+from nas_proxy.errors import InputError
+from nas_proxy.spaces import get_space
+
+if TYPE_CHECKING:
+    from nas_proxy.spaces import SearchSpace
+
+__all__ = ["read_accuracies", "read_archs", "read_latencies", "write_latencies"]
+
+_log = logging.getLogger(__name__)
+_SPACE = re.compile(r"#\s*space:\s*(\S+)")
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True)
+class _File:
+    path: Path
+    space: SearchSpace
+    columns: tuple[str, ...]
+    rows: tuple[_Row, ...]
+
+    def archs(self) -> Iterator[tuple[_Row, object]]:
+        """Each row with its architecture."""
+        for row in self.rows:
+            try:
+                yield row, self.space.from_str(row.cells["arch"])
+            except InputError as error:
+                raise InputError(
+                    f"{self.path}, line {row.line}: not an architecture of {self.space.name}: {error}"
+                ) from None
+
+
+def _open(path: str | Path, space: str | SearchSpace | None, required: tuple[str, ...]) -> _File:
+    path = require_file(path, "a CSV of measurements")
+    data = path.read_bytes()
+    if data[:1] == b"\x80" or data[:2] == b"PK":
+        raise InputError(
+            f"{path}: expected a CSV of measurements, found a pickle or torch file. Pickles can run code and are "
+            "never loaded: export the numbers as CSV with the columns " + ", ".join(required) + "."
+        )
+    try:
+        lines = data.decode("utf-8-sig").splitlines(keepends=True)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected a CSV in UTF-8: {error}") from None
+    stated = next((match[1] for line in lines if (match := _SPACE.match(line))), None)
+    # comments become blank lines, which csv skips while it counts them
+    reader = csv.reader("\n" if line.startswith("#") else line for line in lines)
+    try:
+        rows = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader if any(map(str.strip, cells))]
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num}: not CSV: {error}") from None
+    if not rows:
+        raise InputError(f"{path}: expected a header with the columns {', '.join(required)}; the file is empty.")
+    columns = tuple(rows[0][1])
+    for name in required:
+        if name not in columns:
+            raise _missing_column(path, name, columns)
+    for line, cells in rows[1:]:
+        if len(cells) != len(columns):
+            raise InputError(f"{path}, line {line}: expected {len(columns)} cells, found {len(cells)}.")
+    parsed = tuple(_Row(line, dict(zip(columns, cells, strict=True))) for line, cells in rows[1:])
+    return _File(path, _space_of(path, space, stated), columns, parsed)
+
+
+def _space_of(path: Path, given: str | SearchSpace | None, stated: str | None) -> SearchSpace:
+    if given is None and stated is None:
+        raise InputError(
+            f"{path}: of which search space are these architectures? Say so, or start the file with a line "
+            "'# space: <name>'."
+        )
+    space = get_space(given or stated or "") if given is None or isinstance(given, str) else given
+    if stated is not None and stated != space.name:
+        raise InputError(f"{path}: holds architectures of {stated!r}, but is read as {space.name!r}.")
+    return space
+
+
+def _missing_column(path: Path, name: str, columns: tuple[str, ...]) -> InputError:
+    if name == "latency_ms":
+        other = next((column for column in columns if re.fullmatch(r"latency(_?\w*)", column)), None)
+        if other is not None:
+            return InputError(
+                f"{path}: expected latencies in milliseconds in a column 'latency_ms', found {other!r}. Convert the "
+                "values to milliseconds and rename the column."
+            )
+    return InputError(f"{path}: the column {name!r} is missing; found: {', '.join(columns)}.")
+
+
+def _number(file: _File, row: _Row, column: str) -> float:
+    text = row.cells[column]
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(f"{file.path}, line {row.line}: {column}: expected a number, found {text!r}.") from None
+
+
+def _without_units(file: _File, column: str, unit: str) -> _File:
+    """The file without its row of units, if it has one."""
+    if not file.rows:
+        return file
+    stated = file.rows[0].cells[column].strip("[]() ")
+    if stated == unit:
+        return _File(file.path, file.space, file.columns, file.rows[1:])
+    if re.fullmatch(r"[a-zA-Zµμ%]+", stated) and stated.lower() not in {"nan", "inf", "infinity"}:
+        raise InputError(
+            f"{file.path}, line {file.rows[0].line}: {column} is given in {stated!r}; expected {unit!r}. Convert the "
+            "values."
+        )
+    return file
+
+
+def read_archs(path: str | Path, space: str | SearchSpace | None = None) -> list:
+    """The architectures in the column ``arch`` of a CSV, whatever its other columns.
+
+    Raises:
+        InputError: the file cannot be read, lacks the column, or a line holds no architecture of the space.
+    """
+    file = _open(path, space, ("arch",))
+    if "latency_ms" in file.columns:
+        file = _without_units(file, "latency_ms", "ms")
+    return list({file.space.to_str(arch): arch for _, arch in file.archs()}.values())
+
+
+def read_latencies(path: str | Path, space: str | SearchSpace | None = None) -> LatencyTable:
+    """Read latencies in ms.
+
+    Args:
+        path: the CSV, in this module's format.
+        space: the search space or its name; by default the one the file states.
+
+    Raises:
+        InputError: a column is missing or in another unit, a latency is not a positive number, an architecture is not
+            of the space or is there twice (each with its line), or no row has a latency.
+    """
+    file = _without_units(_open(path, space, ("arch", "latency_ms")), "latency_ms", "ms")
+    found: dict[tuple[str, str], tuple[int, float]] = {}
+    archs: dict[str, object] = {}
+    unfilled = 0
+    for row, arch in file.archs():
+        if not row.cells["latency_ms"]:
+            unfilled += 1
+            continue
+        value = _number(file, row, "latency_ms")
+        if not (math.isfinite(value) and value > 0):
+            raise InputError(f"{file.path}, line {row.line}: latency_ms must be positive and finite, found {value}.")
+        text, device = file.space.to_str(arch), row.cells.get("device") or file.path.stem
+        if (text, device) in found:
+            raise InputError(
+                f"{file.path}, line {row.line}: {text} on {device!r} was already given in line "
+                f"{found[text, device][0]}. Keep one of them, or their median."
+            )
+        found[text, device] = (row.line, value)
+        archs[text] = arch
+    if not found:
+        raise InputError(f"{file.path}: no row has a latency_ms yet ({unfilled} rows to fill in).")
+    if unfilled:
+        _log.warning("%s: %d of %d rows have no latency_ms yet and are left out", path, unfilled, len(file.rows))
+    devices = tuple(dict.fromkeys(device for _, device in found))
+    row_of, column_of = ({name: i for i, name in enumerate(names)} for names in (archs, devices))
+    values = np.full((len(archs), len(devices)), np.nan)
+    for (text, device), (_, value) in found.items():
+        values[row_of[text], column_of[device]] = value
+    return LatencyTable(file.space.name, tuple(archs.values()), devices, values)
+
+
+def write_latencies(path: str | Path, table: LatencyTable) -> Path:
+    """Write a table as CSV, atomically: one row per measurement, numbers in full precision."""
+    space = get_space(table.space)
+    out = io.StringIO()
+    out.write(f"# space: {table.space}\n")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["arch", "latency_ms", "device"])
+    for arch, row in zip(table.archs, table.values_ms, strict=True):
+        text = space.to_str(arch)
+        writer.writerows([text, repr(float(v)), d] for d, v in zip(table.devices, row, strict=True) if np.isfinite(v))
+    return files.write_text(path, out.getvalue())
+
+
+def read_accuracies(path: str | Path, space: str | SearchSpace | None = None) -> AccuracyTable:
+    """Read accuracies from the columns ``arch`` and ``accuracy`` (percent) of a CSV.
+
+    Raises:
+        InputError: as :func:`read_latencies`, for accuracies in 0..100.
+    """
+    file = _without_units(_open(path, space, ("arch", "accuracy")), "accuracy", "%")
+    archs: dict[str, object] = {}
+    accuracy: list[float] = []
+    for row, arch in file.archs():
+        value = _number(file, row, "accuracy")
+        if not 0 <= value <= 100:
+            raise InputError(f"{file.path}, line {row.line}: accuracy must be in percent, 0 to 100, found {value}.")
+        text = file.space.to_str(arch)
+        if text in archs:
+            raise InputError(f"{file.path}, line {row.line}: {text} is there twice.")
+        archs[text] = arch
+        accuracy.append(value)
+    return AccuracyTable(file.space.name, tuple(archs.values()), np.array(accuracy))
