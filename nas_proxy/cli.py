@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from nas_proxy.errors import NasProxyError
 
@@ -22,6 +24,28 @@ app = typer.Typer(
 @app.callback()
 def _root() -> None:
     """Keeps `nas-proxy COMMAND` a group of commands."""
+
+
+@app.command()
+def doctor(
+    fix: Annotated[bool, typer.Option("--fix", help="Cure what can be cured inside the virtual environment.")] = False,
+    remove_hook: Annotated[bool, typer.Option("--remove-hook", help="Take away what --fix has installed.")] = False,
+) -> None:
+    """Check that this environment can run a search; for each failure say what to do."""
+    from nas_proxy.nni_plugin import doctor
+
+    if remove_hook:
+        print("The torchvision hook is removed." if doctor.remove_hook() else "There is no torchvision hook.")
+        return
+    checks = doctor.diagnose(fix)
+    console, colours = Console(), {"ok": "green", "warning": "yellow", "failed": "red"}
+    for check in checks:
+        mark = f"[{colours[check.status]}]{check.status:>7}[/]"
+        console.print(f"{mark}  {check.name}: {escape(check.found)}", highlight=False, soft_wrap=True)
+        if check.remedy:
+            console.print(f"      ->  {escape(check.remedy)}", highlight=False, soft_wrap=True)
+    if any(check.status == "failed" for check in checks):
+        raise typer.Exit(1)
 
 
 def main() -> None:

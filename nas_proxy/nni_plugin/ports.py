@@ -1,0 +1,34 @@
+"""TCP ports for NNI's manager."""
+
+from __future__ import annotations
+
+import socket
+
+from nas_proxy.errors import InputError
+
+__all__ = ["DEFAULT_PORT", "free_port", "port_is_free"]
+
+DEFAULT_PORT = 8080  # NNI's own
+
+
+def port_is_free(port: int) -> bool:
+    """Whether a server could listen on 127.0.0.1 at this port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: TIME_WAIT is no obstacle
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port(first: int = DEFAULT_PORT) -> int:
+    """The first free port from ``first`` on.
+
+    Raises:
+        InputError: none of the next hundred is free.
+    """
+    for port in range(first, min(first + 100, 65536)):
+        if port_is_free(port):
+            return port
+    raise InputError(f"no free port from {first} to {first + 99}: stop a server, or give another with --port.")
