@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from nas_proxy.registry import Registry
-from nas_proxy.spaces._base import SearchSpace
+from typing import Any
 
-__all__ = ["SearchSpace", "get_space", "register_space"]
+from nas_proxy.registry import Registry
+from nas_proxy.spaces._base import FeatureColumn, SearchSpace
+
+__all__ = ["FeatureColumn", "SearchSpace", "get_space", "register_space", "space_names"]
 
 _spaces: Registry[type[SearchSpace]] = Registry(
     "search space",
@@ -16,13 +18,19 @@ _spaces: Registry[type[SearchSpace]] = Registry(
 )
 
 
-def get_space(name: str) -> SearchSpace:
-    """The search space called ``name``.
+def get_space(name: str, **parameters: Any) -> SearchSpace:
+    """The search space called ``name``, with its published parameters or those given (``channels=4``).
 
     Raises:
-        UnknownNameError: no such space; the message names the closest.
+        UnknownNameError: no such space, or no such parameter; the message names the closest.
+        InputError: a parameter has an impossible value.
     """
-    return _spaces.get(name)()
+    return _spaces.get(name)().with_parameters(**parameters)
+
+
+def space_names() -> list[str]:
+    """Names of all spaces known, sorted."""
+    return list(_spaces)
 
 
 def register_space(name: str, space: type[SearchSpace] | str) -> None:

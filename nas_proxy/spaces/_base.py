@@ -6,20 +6,30 @@ import itertools
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["SearchSpace"]
+__all__ = ["FeatureColumn", "SearchSpace"]
 
 Arch = TypeVar("Arch")
 _ENUMERABLE = 2_000_000
+
+
+@dataclass(frozen=True)
+class FeatureColumn:
+    """One documented column of :meth:`SearchSpace.features`."""
+
+    name: str
+    meaning: str
+    unit: str
 
 
 class SearchSpace(ABC, Generic[Arch]):
@@ -30,11 +40,13 @@ class SearchSpace(ABC, Generic[Arch]):
     architecture and back, what its features are and how its network is built.
 
     Architectures are plain values (a string, a tuple, a mapping), so that they can be stored anywhere.
+
+    A space with parameters (channels, classes, image size) is a frozen dataclass of positive integers.
     """
 
     name: ClassVar[str]
     choices: Mapping[str, tuple[Any, ...]]
-    feature_names: tuple[str, ...]
+    feature_columns: tuple[FeatureColumn, ...]
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
 
@@ -67,10 +79,37 @@ class SearchSpace(ABC, Generic[Arch]):
         """Features of shape ``(n, len(feature_names))``, from the encoding alone: no module is built."""
 
     @abstractmethod
-    def build(self, arch: Arch, **options: Any) -> torch.nn.Module:
-        """A trainable network of an architecture."""
+    def build(self, arch: Arch, **parameters: Any) -> torch.nn.Module:
+        """A trainable network of an architecture; ``parameters`` override the space's own for this network."""
 
     # -- what follows ------------------------------------------------------------------------------------------------
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns of :meth:`features`; ``feature_columns`` says what each means."""
+        return tuple(column.name for column in self.feature_columns)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The space's parameters by name."""
+        return {field.name: getattr(self, field.name) for field in fields(self)} if is_dataclass(self) else {}
+
+    def with_parameters(self, **parameters: Any) -> Self:
+        """The same space with some parameters changed.
+
+        Raises:
+            UnknownNameError: the space has no such parameter; the message names the closest.
+            InputError: a value is not a positive integer.
+        """
+        for name in parameters:
+            if name not in self.parameters:
+                raise UnknownNameError(f"parameter of {self.name}", name, self.parameters)
+        return replace(self, **parameters) if parameters else self  # pyright: ignore[reportArgumentType]
+
+    def __post_init__(self) -> None:
+        for name, value in self.parameters.items():
+            if type(value) is not int or value < 1:
+                raise InputError(f"{self.name}: {name} must be a positive integer, found {value!r}.")
 
     @property
     def size(self) -> int:
