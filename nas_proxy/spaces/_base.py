@@ -111,6 +111,10 @@ class SearchSpace(ABC, Generic[Arch]):
             if type(value) is not int or value < 1:
                 raise InputError(f"{self.name}: {name} must be a positive integer, found {value!r}.")
 
+    def input_shape(self, arch: Arch) -> tuple[int, int, int]:
+        """``(channels, height, width)`` of one input of an architecture's network."""
+        return self.parameters["input_channels"], self.parameters["image_size"], self.parameters["image_size"]
+
     @property
     def size(self) -> int:
         """Number of codes. (Several codes may be one architecture where choices can be idle.)"""
