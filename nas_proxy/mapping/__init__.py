@@ -1,0 +1,1 @@
+"""Layers onto spatial accelerators: cost model, mapping space, mappers."""

@@ -1,0 +1,1 @@
+"""The figures the README claims, one command each."""
