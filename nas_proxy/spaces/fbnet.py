@@ -30,7 +30,7 @@ STEM_CHANNELS = 16
 HEAD_CHANNELS = 1984
 STAGES = ((16, 1, 1), (24, 4, 2), (32, 4, 2), (64, 4, 2), (112, 4, 1), (184, 4, 2), (352, 1, 1))
 """Channels, layers and stride of the first layer of each stage."""
-_PER_STAGE = ("macs", "bytes", "kernels")
+_PER_STAGE = ("macs_pointwise", "macs_depthwise", "bytes_pointwise", "bytes_depthwise", "kernels")
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
 """NAS-Bench-201: a cell of four nodes whose six edges each carry one of five operators (Dong & Yang, ICLR 2020).
 
 The network is stem - N cells - residual reduction - N cells - residual reduction - N cells - classifier; all cells are
-the same. The reference implementation executes every edge, also those that cannot influence the output. Runtimes
-that optimise the graph drop some of them, so the features count both the *executed* and the *live* operators.
+the same. What runs on a device depends on its compiler, so that the features count operators and costs three times:
+
+- *executed*: every edge, as the reference implementation does, also ``none`` and edges that change nothing;
+- *needed*: edges from which the output can be reached, what dead-code elimination leaves;
+- *live*: edges on a path from the input to the output, what is left when constants are folded too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -22,12 +25,18 @@ from nas_proxy.spaces._cost import TALLY, Layer, add, conv, linear, pool, tally
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["EDGES", "OPERATORS", "NasBench201", "live_edges"]
+__all__ = ["EDGES", "OPERATORS", "NasBench201", "live_edges", "needed_edges"]
 
 OPERATORS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))  # in the order of the canonical text
 _NONE, _SKIP, _CONV_1X1, _CONV_3X3, _POOL = range(5)
+_INCOMING = tuple([e for e, (_, target) in enumerate(EDGES) if target == node] for node in (1, 2, 3))
 _COSTS = ("macs", "parameters", "bytes", "kernels")
+_EXTENTS = {
+    "executed": "every edge executed",
+    "needed": "edges from which the output cannot be reached left out",
+    "live": "edges on no path from input to output left out",
+}
 
 
 @dataclass(frozen=True)
@@ -85,90 +94,93 @@ class NasBench201(SearchSpace[str]):
                 f"nasbench201: expected a text such as '{self.decode(np.zeros((1, 6), int))[0]}', "
                 f"found {text!r} of type {type(text).__name__}."
             )
-        text = text.strip()
-        if text in _numbers():
-            return text
-        _explain(text)
-        raise AssertionError(text)
+        if text not in _numbers():
+            raise InputError(f"nasbench201: {_problem(text)} in {text!r}.")
+        return text
 
     # -- features ----------------------------------------------------------------------------------------------------
 
     @cached_property
     def feature_columns(self) -> tuple[FeatureColumn, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        units = {column.name: column for column in TALLY}
+        tallied = {column.name: column for column in TALLY}
+        columns = []
+        for which, what in _EXTENTS.items():
+            columns += [FeatureColumn(f"{which}_{op}", f"{op} edges of the cell, {what}", "edges") for op in OPERATORS]
+            columns += [
+                FeatureColumn(f"{which}_{name}", f"{tallied[name].meaning}, {what}", tallied[name].unit)
+                for name in _COSTS
+            ]
         return (
-            *(FeatureColumn(f"executed_{op}", f"{op} edges in the cell", "edges") for op in OPERATORS),
-            *(
-                FeatureColumn(f"live_{op}", f"{op} edges on a path from the input to the output of the cell", "edges")
-                for op in OPERATORS[1:]
-            ),
-            *(
-                FeatureColumn(f"executed_{name}", f"{units[name].meaning}, every edge executed", units[name].unit)
-                for name in _COSTS
-            ),
-            *(
-                FeatureColumn(f"live_{name}", f"{units[name].meaning}, dead edges left out", units[name].unit)
-                for name in _COSTS
-            ),
+            *(column for column in columns if column.name not in {"needed_none", "live_none"}),
             FeatureColumn("depth_convolutions", "convolutions on the longest live path of the cell", "layers"),
             FeatureColumn("depth_operators", "operators other than skip on the longest live path", "layers"),
-            FeatureColumn("depth_macs", "largest sum of multiply-accumulates on a live path of the network", "MAC"),
-            FeatureColumn("live_nodes", "nodes of the cell, besides its input, that are on a live path", "nodes"),
-            FeatureColumn("live_additions", "additions left when dead edges are left out", "additions"),
+            FeatureColumn("depth_macs", "most multiply-accumulates on one live path through the network", "MAC"),
+            FeatureColumn("live_nodes", "nodes of the cell, besides its input, on a live path", "nodes"),
+            FeatureColumn("live_additions", "additions of the cell left when dead edges are left out", "additions"),
+            FeatureColumn("depends_on_input", "1 if the output depends on the input, else 0 (can be folded)", "0 or 1"),
         )
 
     def features(self, archs: Sequence[str]) -> NDArray[np.float64]:
         codes = self.encode(archs)
-        executed = codes[:, :, None] == np.arange(len(OPERATORS))  # (n, edge, operator)
-        alive = live_edges(codes)
-        live = (executed & alive[:, :, None]).sum(axis=1)[:, 1:]
-        executed = executed.sum(axis=1)
-        cost, constant, addition = self._costs
-        in_degree = np.stack([alive[:, [0]].sum(1), alive[:, 1:3].sum(1), alive[:, 3:].sum(1)], axis=1)
-        additions = np.maximum(in_degree - 1, 0).sum(axis=1)
-        convolution = np.isin(codes, (_CONV_1X1, _CONV_3X3))
+        operators = codes[:, :, None] == np.arange(len(OPERATORS))  # (n, edge, operator)
+        live = live_edges(codes)
+        live_additions = _additions(live)
+        columns = []
+        for kept, additions in [
+            (np.ones_like(live), np.full(len(codes), 3)),
+            (needed := needed_edges(codes), _additions(needed)),
+            (live, live_additions),
+        ]:
+            counts = (operators & kept[:, :, None]).sum(axis=1)
+            cost = self._outside + counts @ self._edge_costs + additions[:, None] * self._addition
+            columns += [counts if not columns else counts[:, 1:], cost]
         return np.column_stack(
             [
-                executed,
-                live,
-                constant + executed @ cost + 3 * addition,
-                constant + live @ cost[1:] + additions[:, None] * addition,
-                _longest_path(convolution.astype(float), alive),
-                _longest_path((codes != _SKIP).astype(float), alive),
-                constant[0] + _longest_path(cost[codes, 0], alive),
-                (in_degree > 0).sum(axis=1),
-                additions,
+                *columns,
+                _longest_path(np.isin(codes, (_CONV_1X1, _CONV_3X3)), live),
+                _longest_path(codes != _SKIP, live),
+                self._outside[_COSTS.index("macs")]
+                + _longest_path(self._edge_costs[codes, _COSTS.index("macs")], live),
+                np.stack([live[:, edges].any(axis=1) for edges in _INCOMING], axis=1).sum(axis=1),
+                live_additions,
+                live.any(axis=1),
             ]
         ).astype(np.float64)
 
+    @property
+    def _stages(self) -> list[tuple[int, int]]:
+        """Channels and image size of each stage."""
+        return [(self.channels * 2**i, self.image_size // 2**i) for i in range(3)]
+
     @cached_property
-    def _costs(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """Costs over the whole network of an edge with each operator ``(5, costs)``, of all that is not in cells
-        ``(costs,)``, and of an addition in the cell ``(costs,)``."""
-        stages = [(self.channels * 2**i, self.image_size // 2**i) for i in range(3)]
+    def _edge_costs(self) -> NDArray[np.float64]:
+        """Cost over the whole network of one edge of the cell, by operator: ``(5, len(_COSTS))``."""
+        return np.stack([self._in_every_cell(partial(_edge, operator)) for operator in range(len(OPERATORS))])
 
-        def network(layers: list[list[Layer]]) -> NDArray[np.float64]:
-            return self.cells * _pick(tally(layer for stage in layers for layer in stage))
+    @cached_property
+    def _addition(self) -> NDArray[np.float64]:
+        """Cost over the whole network of one addition in the cell: ``(len(_COSTS),)``."""
+        return self._in_every_cell(lambda channels, size: [add(channels, size)])
 
-        edges = [
-            network([_edge(operator, channels, size) for channels, size in stages])
-            for operator in range(len(OPERATORS))
-        ]
-        addition = network([[add(channels, size)] for channels, size in stages])
-        outside = [conv(self.input_channels, self.channels, 3, self.image_size)]
-        for channels, size in stages[:-1]:
-            outside += [
+    @cached_property
+    def _outside(self) -> NDArray[np.float64]:
+        """Cost of all that is not in cells: ``(len(_COSTS),)``."""
+        layers = [conv(self.input_channels, self.channels, 3, self.image_size)]
+        for channels, size in self._stages[:-1]:
+            layers += [
                 conv(channels, 2 * channels, 3, size, stride=2),
                 conv(2 * channels, 2 * channels, 3, size // 2),
                 pool(channels, size, size // 2),
                 conv(channels, 2 * channels, 1, size // 2, batch_norm=False),
                 add(2 * channels, size // 2),
             ]
-        channels, size = stages[-1]
-        outside += [pool(channels, size, 1), linear(channels, self.classes)]
-        constant = _pick(tally(outside))
-        constant[_COSTS.index("parameters")] += 2 * channels  # the batch normalisation before the classifier
-        return np.stack(edges), constant, addition
+        channels, size = self._stages[-1]
+        cost = _pick(tally([*layers, pool(channels, size, 1), linear(channels, self.classes)]))
+        cost[_COSTS.index("parameters")] += 2 * channels  # the batch normalisation before the classifier
+        return cost
+
+    def _in_every_cell(self, layers: Callable[[int, int], list[Layer]]) -> NDArray[np.float64]:
+        return self.cells * np.sum([_pick(tally(layers(*stage))) for stage in self._stages], axis=0)
 
     # -- network -----------------------------------------------------------------------------------------------------
 
@@ -177,7 +189,7 @@ class NasBench201(SearchSpace[str]):
 
         Args:
             arch: canonical text.
-            prune: leave out the edges that cannot influence the output; the function computed is the same.
+            prune: build the live edges only; the others add at most a constant to the output.
             parameters: override the space's own, e.g. ``channels=4``.
         """
         from nas_proxy.spaces._nasbench201_network import NasBench201Network
@@ -189,17 +201,29 @@ class NasBench201(SearchSpace[str]):
         return NasBench201Network(edges, **space.parameters)
 
 
+def needed_edges(codes: NDArray[np.integer]) -> NDArray[np.bool_]:
+    """Which edges the output is computed from, ``(n, 6)``: those that dead-code elimination leaves."""
+    used = codes != _NONE
+    _, _, e12, _, e13, e23 = used.T
+    reaches_output = {1: e13 | (e12 & e23), 2: e23, 3: np.ones_like(e23)}
+    return used & np.stack([reaches_output[target] for _, target in EDGES], axis=1)
+
+
 def live_edges(codes: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Which edges are on a path from a cell's input to its output: ``(n, 6)`` codes to ``(n, 6)`` booleans."""
-    e01, e02, e12, e03, e13, e23 = (codes != _NONE).T
-    from_input_2 = e02 | (e01 & e12)
-    to_output_1 = e13 | (e12 & e23)
-    return np.stack([e01 & to_output_1, e02 & e23, e01 & e12 & e23, e03, e01 & e13, from_input_2 & e23], axis=1)
+    """Which edges are on a path from the cell's input to its output, ``(n, 6)``: those that influence the output."""
+    e01, e02, e12, *_ = (codes != _NONE).T
+    reached_from_input = {0: np.ones_like(e01), 1: e01, 2: e02 | (e01 & e12)}
+    return needed_edges(codes) & np.stack([reached_from_input[source] for source, _ in EDGES], axis=1)
 
 
-def _longest_path(weight: NDArray[np.float64], alive: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _additions(kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Additions in a cell of the kept edges ``(n, 6)``: one fewer than the edges into a node."""
+    return np.sum([np.maximum(kept[:, edges].sum(axis=1) - 1, 0) for edges in _INCOMING], axis=0)
+
+
+def _longest_path(weight: NDArray[Any], live: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Largest sum of weights ``(n, 6)`` on a live path; 0 where the cell's output does not depend on its input."""
-    w01, w02, w12, w03, w13, w23 = np.where(alive, weight, -np.inf).T
+    w01, w02, w12, w03, w13, w23 = np.where(live, weight, -np.inf).T
     node_2 = np.maximum(w02, w01 + w12)
     longest = np.maximum(w03, np.maximum(w01 + w13, node_2 + w23))
     return np.where(np.isfinite(longest), longest, 0.0)
@@ -225,26 +249,19 @@ def _numbers() -> dict[str, int]:
     return {text: i for i, text in enumerate(NasBench201().decode(codes))}
 
 
-def _explain(text: str) -> None:
-    """Raise the error that says where ``text`` stops being a cell."""
+def _problem(text: str) -> str:
+    """Where ``text`` stops being a cell, and what was expected there."""
     nodes = text.split("+")
     if len(nodes) != 3:
-        raise InputError(f"nasbench201: expected the edges of 3 nodes joined by '+', found {len(nodes)} in {text!r}.")
+        return f"expected the edges of 3 nodes joined by '+', found {len(nodes)}"
     for target, node in enumerate(nodes, start=1):
-        edges = node.strip("|").split("|")
+        edges = node[1:-1].split("|")
         if not (node.startswith("|") and node.endswith("|")) or len(edges) != target:
-            raise InputError(
-                f"nasbench201: node {target}: expected {target} operator(s), each followed by '~' and its source and "
-                f"set between '|', found {node!r} in {text!r}."
-            )
+            return f"node {target}: expected {target} edge(s) 'operator~source' between '|', found {node!r}"
         for source, edge in enumerate(edges):
             operator, _, origin = edge.partition("~")
             if operator not in OPERATORS:
-                raise InputError(
-                    f"nasbench201: edge {source}->{target}: expected one of {', '.join(OPERATORS)}, "
-                    f"found {operator!r} in {text!r}."
-                )
+                return f"edge {source}->{target}: expected one of {', '.join(OPERATORS)}, found {operator!r}"
             if origin != str(source):
-                raise InputError(
-                    f"nasbench201: edge {source}->{target}: expected '{operator}~{source}', found {edge!r} in {text!r}."
-                )
+                return f"edge {source}->{target}: expected '{operator}~{source}', found {edge!r}"
+    raise AssertionError(f"{text!r} is a cell")
