@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -80,7 +80,14 @@ class SearchSpace(ABC, Generic[Arch]):
 
     @abstractmethod
     def build(self, arch: Arch, **parameters: Any) -> torch.nn.Module:
-        """A trainable network of an architecture; ``parameters`` override the space's own for this network."""
+        """A trainable network of an architecture; ``parameters`` override the space's own for this network.
+
+        Its input is a batch of images of :meth:`input_shape`.
+        """
+
+    @abstractmethod
+    def input_shape(self, arch: Arch) -> tuple[int, int, int]:
+        """Channels, height and width of one input of an architecture's network."""
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
@@ -121,21 +128,30 @@ class SearchSpace(ABC, Generic[Arch]):
         return math.prod(len(options) for options in self.choices.values())
 
     def sample(self, n: int, seed: int) -> list[Arch]:
-        """``n`` architectures drawn uniformly over codes; all distinct where the space has as many."""
+        """``n`` distinct architectures, drawn uniformly over codes.
+
+        Raises:
+            InputError: the space has fewer.
+        """
         if n < 0:
             raise InputError(f"cannot sample {n} architectures: the number must not be negative.")
-        rng = np.random.default_rng(seed)
-        cardinalities = [len(options) for options in self.choices.values()]
-        if self.size <= _ENUMERABLE and n <= self.size:
-            flat = rng.choice(self.size, size=n, replace=False)
-            return self.decode(np.stack(np.unravel_index(flat, cardinalities), axis=1))
         found: dict[str, Arch] = {}
-        for _ in range(100):
-            codes = rng.integers(0, cardinalities, size=(n - len(found), len(cardinalities)))
+        for codes in self._random_codes(np.random.default_rng(seed), batch=n):
             found |= {self.to_str(arch): arch for arch in self.decode(codes)}
             if len(found) >= n:
-                return list(found.values())
-        raise InputError(f"cannot sample {n} distinct architectures: {self.name} has fewer.")
+                return list(found.values())[:n]
+        raise InputError(f"cannot sample {n} distinct architectures of {self.name}: found only {len(found)}.")
+
+    def _random_codes(self, rng: np.random.Generator, batch: int) -> Iterator[NDArray[np.int64]]:
+        """Batches of codes: each code once where the space can be listed, else drawn independently."""
+        cardinalities = [len(options) for options in self.choices.values()]
+        if self.enumerable:
+            order = rng.permutation(self.size)
+            for start in range(0, self.size, max(batch, 1)):
+                yield np.stack(np.unravel_index(order[start : start + batch], cardinalities), axis=1)
+        else:
+            for _ in range(100):
+                yield rng.integers(0, cardinalities, size=(batch, len(cardinalities)))
 
     def enumerate(self) -> list[Arch]:
         """All architectures, in lexicographic order of their codes.
@@ -143,7 +159,7 @@ class SearchSpace(ABC, Generic[Arch]):
         Raises:
             InputError: the space is too large to be listed.
         """
-        if self.size > _ENUMERABLE:
+        if not self.enumerable:
             raise InputError(
                 f"{self.name} has {self.size:.3g} architectures, too many to enumerate: use sample(n, seed) instead."
             )

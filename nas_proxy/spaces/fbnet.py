@@ -203,6 +203,9 @@ class FBNet(SearchSpace[tuple[int, ...]]):
 
     # -- network -----------------------------------------------------------------------------------------------------
 
+    def input_shape(self, arch: Sequence[int]) -> tuple[int, int, int]:
+        return (self.input_channels, self.image_size, self.image_size)
+
     def build(self, arch: Sequence[int], **parameters: Any) -> torch.nn.Module:
         """The network of 22 operator indices; ``parameters`` override the space's own, e.g. ``classes=10``."""
         from nas_proxy.spaces._fbnet_network import FBNetNetwork

@@ -184,6 +184,9 @@ class NasBench201(SearchSpace[str]):
 
     # -- network -----------------------------------------------------------------------------------------------------
 
+    def input_shape(self, arch: str) -> tuple[int, int, int]:
+        return (self.input_channels, self.image_size, self.image_size)
+
     def build(self, arch: str, *, prune: bool = False, **parameters: Any) -> torch.nn.Module:
         """The network of a cell, as published: every edge is executed.
 
