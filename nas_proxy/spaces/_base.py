@@ -87,7 +87,7 @@ class SearchSpace(ABC, Generic[Arch]):
 
     @abstractmethod
     def input_shape(self, arch: Arch) -> tuple[int, int, int]:
-        """Channels, height and width of one input of an architecture's network."""
+        """``(channels, height, width)`` of one input of an architecture's network."""
 
     # -- what follows ------------------------------------------------------------------------------------------------
 
@@ -117,10 +117,6 @@ class SearchSpace(ABC, Generic[Arch]):
         for name, value in self.parameters.items():
             if type(value) is not int or value < 1:
                 raise InputError(f"{self.name}: {name} must be a positive integer, found {value!r}.")
-
-    def input_shape(self, arch: Arch) -> tuple[int, int, int]:
-        """``(channels, height, width)`` of one input of an architecture's network."""
-        return self.parameters["input_channels"], self.parameters["image_size"], self.parameters["image_size"]
 
     @property
     def size(self) -> int:
