@@ -55,8 +55,11 @@ def _visits(tensor, loops, bounds, count):
 
 
 @_compiled
-def _moved_inputs(loops, bounds, count, tile, stride, dilation):
-    """Words of I that one instance fetches: the innermost relevant loop slides its window, all others refetch."""
+def _moved_inputs(loops, bounds, count, tile, step, stride, dilation):
+    """Words of I that one instance fetches: the innermost relevant loop slides its window, all others refetch.
+
+    ``tile`` is what one instance holds, ``step`` what all instances hold together, the advance of one iteration.
+    """
     full = _footprint(_I, tile, stride, dilation)
     visits, _, last = _visits(_I, loops, bounds, count)
     if last < 0:
@@ -66,7 +69,7 @@ def _moved_inputs(loops, bounds, count, tile, stride, dilation):
         return visits * full
     axis = (d - _P) % 2
     extent = (tile[_P + axis] - 1) * stride[axis] + (tile[_R + axis] - 1) * dilation[axis] + 1
-    advance = tile[d] * (stride[axis] if d < _R else dilation[axis])
+    advance = step[d] * (stride[axis] if d < _R else dilation[axis])
     if advance >= extent:
         return visits * full
     delta = full / extent * advance
@@ -349,9 +352,9 @@ def _count_one(
             )
             accesses[_RF, _I, _READS] += round(passed / pes) * pes  # whole words for each PE, as Timeloop
         else:
-            moved = _moved_inputs(loops, trips, count, t0, stride, dilation)
+            moved = _moved_inputs(loops, trips, count, t0, array_tile, stride, dilation)
             served = moved * _distinct_inputs(spatial, t0, stride, dilation)
-            moved_outer = _moved_inputs(loops, trips, outer, buffer_tile, stride, dilation)
+            moved_outer = _moved_inputs(loops, trips, outer, buffer_tile, buffer_tile, stride, dilation)
         accesses[_RF, tensor, _FILLS] = moved * pes * exists
         accesses[parent, tensor, _READS] = served * exists
         if keep[tensor]:
@@ -366,8 +369,8 @@ def count(
 ):
     """Count each mapping of a batch; see :meth:`nas_proxy.mapping.cost_model.CostModel.evaluate` for the arrays.
 
-    Returns an array of shape (5, B): cycles of computing, columns and rows in use, tiles of W fetched by the array,
-    words passed between PEs.
+    ``spatial_order`` may be of one mapping, for all. Returns an array of shape (5, B): cycles of computing, columns
+    and rows in use, tiles of W fetched by the array, words passed between PEs.
     """
     batch = len(factors)
     out = np.empty((5, batch))
@@ -376,7 +379,7 @@ def count(
         out[0, i], out[1, i], out[2, i], out[3, i], out[4, i] = _count_one(
             factors[i],
             order[i],
-            spatial_order[i],
+            spatial_order[min(i, len(spatial_order) - 1)],
             keep[i],
             bounds,
             stride,

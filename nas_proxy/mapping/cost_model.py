@@ -102,7 +102,7 @@ class CostModel:
         self._buffers = buffers
         self._bounds = layer.bounds
         self._stride, self._dilation = np.array(layer.stride), np.array(layer.dilation)
-        self._natural = np.broadcast_to(np.arange(8), (2, 8))
+        self._natural = np.tile(np.arange(8), (1, 2, 1))
 
     def evaluate(self, mappings: Mappings) -> Costs:
         """Costs of all mappings; those that do not fit get costs too, and a violation above 0."""
@@ -110,13 +110,10 @@ class CostModel:
         accesses = np.empty((batch, 3, 3, 3))
         tiles = np.empty((batch, 3, 3))
         tiles[:, 2] = self.layer.words
-        spatial_order = mappings.spatial_order
-        if spatial_order is None:
-            spatial_order = np.broadcast_to(self._natural, (batch, 2, 8))
         compute_cycles, columns, rows, weight_tiles, passed = count(
             mappings.factors,
             mappings.order,
-            spatial_order,
+            self._natural if mappings.spatial_order is None else mappings.spatial_order,
             mappings.keep,
             self._bounds,
             self._stride,

@@ -98,8 +98,7 @@ class Layer:
         if self.name:
             return self.name
         loops = " ".join(f"{d}={b}" for d, b in zip(DIMS, self._bounds, strict=True) if b != 1)
-        stride = f" stride={self.stride[0]}" if self.stride == (self.stride[0],) * 2 else f" stride={self.stride}"
-        return f"{self.kind} {loops or 'N=1'}" + (stride if self.stride != (1, 1) else "")
+        return f"{self.kind} {loops or 'N=1'}" + (f" stride={self.stride}" if self.stride != (1, 1) else "")
 
 
 def parse_layer(text: str) -> Layer:
@@ -134,7 +133,6 @@ def parse_layer(text: str) -> Layer:
             raise InputError(f"layer {text!r}: {what} must be a positive integer, found {value}.")
     size = dict(zip(form.split("x"), map(int, parts), strict=True))
     n, groups = options["batch"], options["groups"]
-    stride, dilation = (options["stride"],) * 2, (options["dilation"],) * 2
     if kind == "gemm":
         return Layer("gemm", n=n, g=groups, p=size["M"], k=size["N"], c=size["K"])
     if kind == "fc":
@@ -146,5 +144,16 @@ def parse_layer(text: str) -> Layer:
         if k % groups or c % groups:
             raise InputError(f"layer {text!r}: groups={groups} must divide K={k} and C={c}.")
         k, c = k // groups, c // groups
-    shape = {d.lower(): size[d] for d in "PQRS"}
-    return Layer(kind, n=n, g=groups, k=k, c=c, **shape, stride=stride, dilation=dilation)
+    return Layer(
+        kind,
+        n=n,
+        g=groups,
+        k=k,
+        c=c,
+        p=size["P"],
+        q=size["Q"],
+        r=size["R"],
+        s=size["S"],
+        stride=(options["stride"], options["stride"]),
+        dilation=(options["dilation"], options["dilation"]),
+    )

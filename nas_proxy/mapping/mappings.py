@@ -38,6 +38,10 @@ class Mappings:
     spatial_order: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
+        kinds = {"factors": np.int64, "order": np.int64, "keep": np.bool_, "spatial_order": np.int64}
+        for what, kind in kinds.items():  # one layout: the counting is compiled for it alone
+            if (value := getattr(self, what)) is not None:
+                object.__setattr__(self, what, np.require(value, kind, ["C", "W"]))
         b = len(self.factors)
         shapes = {"factors": (b, 5, 8), "order": (b, 2, 8), "keep": (b, 3)}
         if self.spatial_order is not None:
