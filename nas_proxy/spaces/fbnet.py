@@ -137,11 +137,7 @@ class FBNet(SearchSpace[tuple[int, ...]]):
         if len(arch) != len(self.choices):
             raise InputError(f"fbnet: expected {len(self.choices)} operator indices, found {len(arch)}: {arch!r}.")
         for position, operator in enumerate(arch):
-            if (
-                isinstance(operator, bool)
-                or not isinstance(operator, int | np.integer)
-                or not 0 <= operator < len(OPERATORS)
-            ):
+            if not isinstance(operator, int | np.integer) or not 0 <= operator < len(OPERATORS):
                 allowed = ", ".join(f"{i} ({name})" for i, name in enumerate(OPERATORS))
                 raise InputError(f"fbnet: layer {position}: expected one of {allowed}, found {operator!r}.")
 

@@ -1,0 +1,55 @@
+"""Every registered space satisfies the conformance suite, and its search-space file is up to date."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from nas_proxy import resources
+from nas_proxy.errors import UnknownNameError
+from nas_proxy.spaces import get_space, register_space, space_names
+from nas_proxy.spaces.nasbench201 import NasBench201
+from nas_proxy.testing.spaces import CHECKS
+
+
+@pytest.mark.parametrize("name", space_names())
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_conformance(name, check):
+    check(get_space(name))
+
+
+@pytest.mark.parametrize("name", resources.names("search_spaces"))
+def test_search_space_file_is_what_the_space_says(name):
+    assert json.loads(resources.find("search_spaces", name).read_text()) == get_space(name).nni_search_space()
+
+
+def test_every_listed_space_has_its_file():
+    assert {"fbnet", "nasbench201"} <= set(resources.names("search_spaces"))
+
+
+def test_an_unknown_space_is_answered_with_the_closest():
+    with pytest.raises(UnknownNameError, match="Did you mean 'nasbench201'"):
+        get_space("nasbench-201")
+
+
+def test_a_space_of_ones_own_can_be_registered(monkeypatch):
+    monkeypatch.setattr("nas_proxy.spaces._spaces._entries", {})
+    register_space("mine", NasBench201)
+    assert isinstance(get_space("mine"), NasBench201)
+    register_space("later", "nas_proxy.spaces.fbnet:FBNet")
+    assert get_space("later", classes=10).parameters["classes"] == 10
+    assert space_names() == ["later", "mine"]
+
+
+def test_parameters_are_checked():
+    space = get_space("nasbench201", channels=4)
+    assert space.parameters["channels"] == 4
+    assert space == NasBench201(channels=4)
+    with pytest.raises(UnknownNameError, match=r"parameter of nasbench201 'chanels'. Did you mean 'channels'"):
+        get_space("nasbench201", chanels=4)
+    for wrong in (0, -1, 2.0, "4", True):
+        with pytest.raises(ValueError, match="channels must be a positive integer"):
+            get_space("nasbench201", channels=wrong)
+    with pytest.raises(ValueError, match="image_size must be a multiple of 4, found 30"):
+        get_space("nasbench201", image_size=30)
