@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from nas_proxy.errors import NasProxyError
+from nas_proxy.errors import InputError, NasProxyError
 
 __all__ = ["app", "main"]
 
@@ -48,13 +49,52 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command()
+def inspect(
+    model: Annotated[str, typer.Argument(help="Path of an ONNX model.")],
+    batch: Annotated[int | None, typer.Option(help="The batch size, where the model leaves it open.")] = None,
+    precision: Annotated[
+        str, typer.Option(help="Precision of weights and activations: int8, float16, ...")
+    ] = "float32",
+    rows: Annotated[int | None, typer.Option(help="Show only so many operators, the largest.")] = None,
+) -> None:
+    """Show where an ONNX model's multiply-accumulates, parameters and activations are."""
+    from nas_proxy.graph import annotate, from_onnx, render
+
+    Console().print(render(annotate(from_onnx(model, batch=batch), precision), rows=rows))
+
+
+@app.command()
+def run(
+    config: Annotated[
+        str | None, typer.Argument(help="A shipped configuration by name, or your own YAML file.")
+    ] = None,
+    folder: Annotated[Path | None, typer.Option(help="Where everything goes; by default runs/<name>-<number>.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with the run in this folder instead.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65534, help="NNI's port; by default a free one.")] = None,
+    expose: Annotated[
+        bool, typer.Option("--expose", help="Listen on all interfaces: NNI asks nobody who they are.")
+    ] = False,
+) -> None:
+    """Run an experiment under NNI, from measuring to the Pareto front."""
+    from nas_proxy.nni_plugin import run as runs
+
+    if (config is None) == (resume is None):
+        raise InputError("give a configuration to start (nas-proxy run quickstart), or --resume with a run's folder.")
+    options = runs.Options(port, expose)
+    if resume is not None:
+        runs.resume(resume, options, Console())
+    else:
+        runs.start(str(config), folder, options, Console())
+
+
 def main() -> None:
-    """Entry point: errors of input are printed as one message with exit code 2; a bug keeps its traceback."""
+    """Entry point: an error raised on purpose is printed as one message; a bug keeps its traceback."""
     try:
         app()
     except NasProxyError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, soft_wrap=True)
-        sys.exit(2)
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,26 @@
+"""What a network is to a device: operators, shapes, multiply-accumulates, bytes."""
+
+from nas_proxy.graph._cost import Annotation, Kind, NodeCost, annotate, register_formula
+from nas_proxy.graph._inspect import render
+from nas_proxy.graph._onnx_io import from_onnx, save_onnx, to_onnx
+from nas_proxy.graph._tensor_graph import Constant, Node, Subgraph, TensorGraph, Value, sort_nodes
+from nas_proxy.graph._torch_trace import from_torch
+
+__all__ = [
+    "Annotation",
+    "Constant",
+    "Kind",
+    "Node",
+    "NodeCost",
+    "Subgraph",
+    "TensorGraph",
+    "Value",
+    "annotate",
+    "from_onnx",
+    "from_torch",
+    "register_formula",
+    "render",
+    "save_onnx",
+    "sort_nodes",
+    "to_onnx",
+]

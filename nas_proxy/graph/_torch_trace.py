@@ -1,0 +1,246 @@
+"""TensorGraph of a torch module: ``torch.export``'s graph, each ATen operator written in the ONNX vocabulary.
+
+``torch.onnx.export`` gives the same graph, in several times the time; it remains the way for the operators that
+:mod:`nas_proxy.graph._aten` does not translate.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas_proxy.errors import InputError
+from nas_proxy.graph._onnx_io import from_onnx
+from nas_proxy.graph._tensor_graph import Constant, Node, TensorGraph, Value, sort_nodes
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["GraphBuilder", "Untranslatable", "from_torch"]
+
+
+class Untranslatable(Exception):
+    """An ATen operator, or a use of one, that has no direct translation."""
+
+
+def from_torch(module: torch.nn.Module, example_shapes: Sequence[Any]) -> TensorGraph:
+    """The network of a torch module, in evaluation mode.
+
+    Args:
+        module: the module; it is not changed, its weights are shared, not copied (batch normalisations are folded into
+            copies).
+        example_shapes: the shape of its input, batch first, ``(1, 3, 224, 224)``; a list of shapes for several inputs;
+            or example tensors instead of shapes, where an input is not float32 (token ids).
+
+    Raises:
+        InputError: the shapes are not shapes, the module cannot take them, or its graph depends on the data.
+    """
+    import torch
+
+    if not isinstance(module, torch.nn.Module):
+        raise InputError(f"expected a torch.nn.Module, found {type(module).__name__}.")
+    examples = _examples(example_shapes)
+    if any(tensor.is_meta for tensor in module.state_dict().values()):
+        raise InputError(
+            f"{type(module).__name__} is on the meta device: its weights have no contents; build it on the CPU."
+        )
+    was_training = [(part, part.training) for part in module.modules()]
+    try:
+        module.eval()
+        exported = _export(module, examples)
+        try:
+            return _translate(exported, type(module).__name__)
+        except Untranslatable:
+            return _through_onnx(exported, examples)
+    finally:
+        for part, training in was_training:
+            part.training = training
+
+
+def _examples(shapes: Sequence[Any]) -> tuple[torch.Tensor, ...]:
+    import torch
+
+    several = list(shapes) if shapes and not isinstance(shapes[0], int | np.integer) else [shapes]
+    examples = []
+    for shape in several:
+        if isinstance(shape, torch.Tensor):
+            examples.append(shape)
+            continue
+        if not isinstance(shape, Sequence) or not shape or not all(isinstance(d, int) and d > 0 for d in shape):
+            raise InputError(f"example_shapes: expected sizes of at least 1, as in (1, 3, 32, 32); found {shape!r}.")
+        examples.append(torch.zeros(*shape))
+    return tuple(examples)
+
+
+def _export(module: torch.nn.Module, examples: tuple[torch.Tensor, ...]) -> torch.export.ExportedProgram:
+    import torch
+
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return torch.export.export(module, examples, strict=False)
+    except Exception as error:  # whatever the module's forward raises
+        shapes = ", ".join(str(tuple(example.shape)) for example in examples)
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(
+            f"{type(module).__name__} cannot be traced with inputs of shape {shapes}: {type(error).__name__}: {reason}"
+        ) from error
+
+
+def _through_onnx(exported: torch.export.ExportedProgram, examples: tuple[torch.Tensor, ...]) -> TensorGraph:
+    import torch
+
+    try:
+        with torch.no_grad(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(exported, examples, dynamo=True, verbose=False)
+            assert program is not None
+            model = program.model_proto
+    except Exception as error:
+        last = error
+        while last.__cause__ is not None:
+            last = last.__cause__
+        raise InputError(f"the module has an operator that ONNX cannot express: {str(last).strip()[:500]}") from error
+    return from_onnx(model)
+
+
+class GraphBuilder:
+    """Collects nodes while an exported program is walked; what the translations in :mod:`._aten` write to."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.values: dict[str, Value] = {}
+        self.scope = "node"  # the module being translated, after which nodes are named
+        self._constants: dict[tuple, str] = {}
+        self._producers: dict[str, Node] = {}
+        self._taken: dict[str, int] = {}
+
+    def unique(self, name: str) -> str:
+        """``name``, numbered where it is taken."""
+        count = self._taken.get(name, 0)
+        self._taken[name] = count + 1
+        return f"{name}_{count}" if count else name
+
+    def emit(
+        self,
+        operator: str,
+        inputs: Sequence[str],
+        shape: Sequence[int],
+        dtype: str,
+        **attributes: Any,
+    ) -> str:
+        """Add a node with one output of this shape and dtype; returns the output's name."""
+        return self._add(operator, inputs, [Value("", tuple(int(d) for d in shape), dtype)], attributes)[0]
+
+    def emit_parts(self, operator: str, inputs: Sequence[str], parts: Sequence[Any], **attributes: Any) -> tuple:
+        """Add a node with several outputs (``shape`` and ``dtype`` of each); returns their names."""
+        return self._add(operator, inputs, [Value("", part.shape, part.dtype) for part in parts], attributes)
+
+    def _add(self, operator: str, inputs: Sequence[str], makes: Sequence[Value], attributes: dict) -> tuple[str, ...]:
+        name = self.unique(f"{self.scope}/{operator}")
+        outputs = tuple(f"{name}:{i}" for i in range(len(makes)))
+        node = Node(name, operator, tuple(inputs), outputs, attributes)
+        self.nodes.append(node)
+        self.values |= {output: replace(value, name=output) for output, value in zip(outputs, makes, strict=True)}
+        self._producers |= dict.fromkeys(outputs, node)
+        return outputs
+
+    def producer(self, name: str) -> Node | None:
+        """The node that makes a value."""
+        return self._producers.get(name)
+
+    def constant(self, array: np.ndarray, name: str = "constant") -> str:
+        """Add a constant; small equal ones are one."""
+        array = np.asarray(array)
+        memory = array.__array_interface__["data"][0], array.strides
+        key = (array.dtype.str, array.shape, array.tobytes() if array.size <= 64 else memory)
+        if key not in self._constants:
+            constant = Constant(array)
+            name = self.unique(name)
+            self.values[name] = Value(name, constant.shape, constant.dtype, constant)
+            self._constants[key] = name
+        return self._constants[key]
+
+    def ints(self, values: Sequence[int]) -> str:
+        """A constant int64 vector: axes, shapes, positions."""
+        return self.constant(np.array(list(values), np.int64))
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self.values[name].shape
+
+    def array(self, name: str) -> np.ndarray | None:
+        """Contents of a constant, None of anything else."""
+        constant = self.values[name].constant
+        return constant.array if constant is not None else None
+
+
+def _translate(exported: torch.export.ExportedProgram, name: str) -> TensorGraph:
+    from torch.export.graph_signature import InputKind, OutputKind
+
+    from nas_proxy.graph import _aten
+
+    builder = GraphBuilder()
+    held: dict[Any, Any] = {}  # fx node -> the name of its value, or a tuple of names
+    inputs = []
+    for spec in exported.graph_signature.input_specs:
+        node = next(n for n in exported.graph.nodes if n.name == spec.arg.name)
+        if spec.kind == InputKind.USER_INPUT:
+            value = node.meta["val"]
+            held[node] = builder.unique(node.name)
+            builder.values[held[node]] = Value(held[node], tuple(value.shape), _dtype(value))
+            inputs.append(held[node])
+        elif spec.kind in {InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR}:
+            target = str(spec.target)
+            tensor = exported.constants.get(target, exported.state_dict.get(target))
+            held[node] = builder.constant(_array(tensor), target)
+        else:
+            raise Untranslatable(str(spec.kind))
+    if any(spec.kind != OutputKind.USER_OUTPUT for spec in exported.graph_signature.output_specs):
+        raise Untranslatable("the module changes its buffers")
+
+    for node in exported.graph.nodes:
+        if node.op == "call_function":
+            builder.scope = _scope(node)
+            held[node] = _aten.translate(builder, node, held)
+    results = exported.graph.output_node().args[0]
+    outputs = tuple(held[node] for node in results)  # type: ignore[union-attr]
+    nodes, values = _drop_dead(builder, inputs, outputs)
+    return TensorGraph(sort_nodes(nodes), values, tuple(inputs), outputs, name)
+
+
+def _drop_dead(
+    builder: GraphBuilder, inputs: Sequence[str], outputs: Sequence[str]
+) -> tuple[list[Node], dict[str, Value]]:
+    """Nodes and values that the outputs need; inputs stay, needed or not."""
+    needed = {*inputs, *outputs}
+    nodes = []
+    for node in reversed(builder.nodes):
+        if needed & set(node.makes):
+            nodes.append(node)
+            needed.update((*node.reads, *node.makes))
+    return nodes[::-1], {name: value for name, value in builder.values.items() if name in needed}
+
+
+def _scope(node: Any) -> str:
+    stack = node.meta.get("nn_module_stack") or {}
+    path = next(reversed(stack.values()))[0] if stack else ""
+    return str(path).removeprefix("L['self'].") or "root"
+
+
+def _array(tensor: Any) -> np.ndarray:
+    import torch
+
+    tensor = tensor.detach().cpu()
+    if tensor.dtype == torch.bfloat16:
+        import ml_dtypes
+
+        return tensor.contiguous().view(torch.int16).numpy().view(ml_dtypes.bfloat16)
+    return tensor.numpy()
+
+
+def _dtype(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
