@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nas_proxy.spaces._base import FeatureColumn
 
-__all__ = ["TALLY", "Layer", "add", "conv", "halve", "linear", "pool", "shuffle", "tally"]
+__all__ = ["TALLY", "Layer", "add", "conv", "halve", "inverted_residual", "linear", "pool", "scale", "shuffle", "tally"]
 
 _WITH_MACS = {
     "conv": "dense convolutions of a kernel larger than 1x1",
@@ -27,6 +27,7 @@ KINDS = _WITH_MACS | {
     "pool": "poolings",
     "add": "element-wise additions",
     "shuffle": "channel shuffles",
+    "scale": "multiplications of each channel by a value",
 }
 BYTES_PER_VALUE = 4
 TALLY = (
@@ -76,6 +77,30 @@ def conv(
     )
 
 
+def inverted_residual(
+    c_in: int, c_inner: int, c_out: int, kernel: int, size: int, stride: int = 1, groups: int = 1, c_squeezed: int = 0
+) -> list[Layer]:
+    """A mobile block: 1x1 convolution to ``c_inner`` channels, depthwise convolution, squeeze-and-excitation where
+    ``c_squeezed`` is given, 1x1 convolution to ``c_out``, added to the input where the shape stays.
+
+    With ``groups`` the 1x1 convolutions are in groups and the inner channels are shuffled.
+    """
+    size_out = halve(size, stride)
+    layers = [
+        conv(c_in, c_inner, 1, size, groups=groups),
+        conv(c_inner, c_inner, kernel, size, stride, groups=c_inner),
+        conv(c_inner, c_out, 1, size_out, groups=groups),
+    ]
+    if groups > 1:
+        layers.append(shuffle(c_inner, size))
+    if c_squeezed:
+        layers += [pool(c_inner, size_out, 1), linear(c_inner, c_squeezed), linear(c_squeezed, c_inner)]
+        layers.append(scale(c_inner, size_out))
+    if stride == 1 and c_in == c_out:
+        layers.append(add(c_out, size_out))
+    return layers
+
+
 def linear(c_in: int, c_out: int) -> Layer:
     """A fully connected layer with bias."""
     return Layer("linear", c_in * c_out, c_in * c_out + c_out, BYTES_PER_VALUE * c_in, BYTES_PER_VALUE * c_out)
@@ -96,6 +121,12 @@ def shuffle(channels: int, size: int) -> Layer:
     """A channel shuffle: a transposition of the whole tensor."""
     values = BYTES_PER_VALUE * channels * size**2
     return Layer("shuffle", 0, 0, values, values)
+
+
+def scale(channels: int, size: int) -> Layer:
+    """Each channel multiplied by a value of its own."""
+    values = BYTES_PER_VALUE * channels * size**2
+    return Layer("scale", 0, 0, values, values)
 
 
 def tally(layers: Iterable[Layer]) -> NDArray[np.float64]:

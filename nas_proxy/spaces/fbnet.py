@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
-from nas_proxy.spaces._cost import TALLY, Layer, add, conv, halve, linear, pool, shuffle, tally
+from nas_proxy.spaces._cost import TALLY, Layer, conv, halve, inverted_residual, linear, pool, tally
 
 if TYPE_CHECKING:
     import torch
@@ -220,14 +220,6 @@ def layers(at: Position, operator: str) -> list[Layer]:
         return [] if at.keeps_shape else [conv(at.channels_in, at.channels_out, 1, at.size, at.stride)]
     block = Block.named(operator)
     inner = at.channels_in * block.expansion
-    size_out = halve(at.size, at.stride)
-    found = [
-        conv(at.channels_in, inner, 1, at.size, groups=block.groups),
-        conv(inner, inner, block.kernel, at.size, at.stride, groups=inner),
-        conv(inner, at.channels_out, 1, size_out, groups=block.groups),
-    ]
-    if block.groups > 1:
-        found.append(shuffle(inner, at.size))
-    if at.keeps_shape:
-        found.append(add(at.channels_out, size_out))
-    return found
+    return inverted_residual(
+        at.channels_in, inner, at.channels_out, block.kernel, at.size, at.stride, groups=block.groups
+    )
