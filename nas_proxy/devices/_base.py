@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas_proxy import resources
 from nas_proxy.errors import InputError
 from nas_proxy.registry import Registry
 from nas_proxy.schema import load_yaml
+
+if TYPE_CHECKING:
+    from nas_proxy.spaces import SearchSpace
 
 __all__ = ["Device", "LatencyResult", "get_device", "register_device_kind"]
 
@@ -41,6 +44,21 @@ class Device(ABC):
             InputError: the device cannot run this network (says why).
         """
 
+    def latencies(self, space: SearchSpace, archs: Sequence[Any]) -> Iterator[tuple[int, LatencyResult]]:
+        """Latencies of architectures of a space, as ``(index, result)`` in the order in which they become known.
+
+        The default gives :meth:`latency` the graph of each network, one image a batch. Devices that execute networks
+        override it, so that networks can take turns.
+        """
+        from nas_proxy.graph import from_torch
+
+        for index, arch in enumerate(archs):
+            yield index, self.latency(from_torch(space.build(arch), (1, *space.input_shape(arch))))
+
+    def describe(self) -> dict[str, Any]:
+        """Everything that must be the same for two latencies of this device to be comparable, as plain JSON values."""
+        return {"name": self.name}
+
 
 #: From (name, description) to a device. Kinds are imported on first use: a simulator is not needed to read a table.
 DeviceKind = Callable[[str, Mapping[str, Any]], Device]
@@ -64,6 +82,8 @@ def register_device_kind(kind: str, factory: DeviceKind | str) -> None:
 def get_device(name: str | Path) -> Device:
     """A device by the name of a shipped YAML file, or by the path of your own.
 
+    Relative paths in a file's fields ``csv`` and ``path`` start at the folder of that file.
+
     Raises:
         UnknownNameError: no shipped device has the name; the message names the closest.
         InputError: the file cannot be read or a field of it is wrong (names the field).
@@ -72,4 +92,16 @@ def get_device(name: str | Path) -> Device:
     description = load_yaml(path)
     if "kind" not in description:
         raise InputError(f"{path}: the field 'kind' is missing: expected one of {', '.join(_kinds)}.")
-    return _kinds.get(description["kind"])(path.stem, description)
+    return _kinds.get(description["kind"])(path.stem, _from_folder(description, path.parent))
+
+
+def _from_folder(description: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The description with its paths made absolute."""
+    return {
+        key: _from_folder(value, folder)
+        if isinstance(value, dict)
+        else str((folder / value).absolute())
+        if key in {"csv", "path"} and isinstance(value, str)
+        else value
+        for key, value in description.items()
+    }

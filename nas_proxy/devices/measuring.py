@@ -1,0 +1,170 @@
+"""Measuring architectures on a device into a CSV that can be continued after any interruption.
+
+Two files: the CSV of :mod:`nas_proxy.datasets.csv_table`, replaced as a whole after each result, and beside it
+``<csv>.machine.json``, which says on what and how was measured. Another device, protocol, machine or space than
+the file's own is refused.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime
+import fcntl
+import io
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from nas_proxy import files
+from nas_proxy.datasets import LatencyTable
+from nas_proxy.devices._base import Device, LatencyResult, get_device
+from nas_proxy.devices._machine import governor
+from nas_proxy.errors import InputError
+from nas_proxy.spaces import SearchSpace, get_space
+
+__all__ = ["measure"]
+
+
+def measure(
+    device: Device | str | Path,
+    space: SearchSpace | str,
+    archs: Sequence[Any],
+    path: str | Path,
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> LatencyTable:
+    """Measure those of ``archs`` that the CSV at ``path`` does not hold yet.
+
+    Args:
+        device: the device, or its name or YAML file.
+        space: the search space of the architectures, or its name.
+        path: the CSV; a half-done one is continued.
+        on_progress: called with ``(done, total)`` before the first and after each result.
+
+    Returns:
+        All of the CSV, which may hold more than ``archs``.
+
+    Raises:
+        InputError: an architecture is not of the space; the CSV is of another device, protocol, machine or space (says
+            what differs), is being written by another process, or cannot be written. What was measured until then is
+            in the file.
+    """
+    device = device if isinstance(device, Device) else get_device(device)
+    space = space if isinstance(space, SearchSpace) else get_space(space)
+    path = Path(path)
+    wanted = {space.to_str(arch): arch for arch in archs}
+    if not wanted:
+        raise InputError("no architectures to measure: give at least one.")
+    with _claim(path, device, space):
+        text, done = _continue(path, space, device)
+        todo = [arch for arch_text, arch in wanted.items() if arch_text not in done]
+        if on_progress:
+            on_progress(len(wanted) - len(todo), len(wanted))
+        for count, (index, result) in enumerate(device.latencies(space, todo), start=len(wanted) - len(todo) + 1):
+            header = _csv_line(_columns(result))
+            text = text or f"# space: {space.name}\n{header}"
+            if header not in text:
+                raise InputError(f"{path}: expected the columns {header.strip()}. Measure into another file.")
+            text += _row(space.to_str(todo[index]), device, result)
+            with _writable(path):
+                files.write_text(path, text)
+            if on_progress:
+                on_progress(count, len(wanted))
+    return LatencyTable.from_csv(path, space)
+
+
+def _columns(result: LatencyResult) -> list[str]:
+    others = [field.name for field in fields(result) if field.name != "latency_ms"]
+    return ["arch", "latency_ms", "device", *others]
+
+
+def _csv_line(cells: list[Any]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
+    return out.getvalue()
+
+
+def _row(arch: str, device: Device, result: LatencyResult) -> str:
+    given = {"arch": arch, "device": device.name}
+    return _csv_line([given.get(column) or getattr(result, column) for column in _columns(result)])
+
+
+def _continue(path: Path, space: SearchSpace, device: Device) -> tuple[str, set[str]]:
+    """The CSV's text so far, and the architectures in it."""
+    if not path.exists():
+        return "", set()
+    table = LatencyTable.from_csv(path, space)
+    if table.devices != (device.name,):
+        raise InputError(f"{path}: holds latencies of {', '.join(table.devices)}; expected {device.name} alone.")
+    return path.read_text(), {space.to_str(arch) for arch in table.archs}
+
+
+@contextmanager
+def _claim(path: Path, device: Device, space: SearchSpace) -> Iterator[None]:
+    """Hold the measurement's description while adding to the CSV: one process at a time."""
+    sidecar = path.with_name(path.name + ".machine.json")
+    identity = {"device": device.describe(), "space": {"name": space.name, **space.parameters}}
+    if path.exists() and not sidecar.exists():
+        raise InputError(
+            f"{path}: was not written by measure (no {sidecar.name} beside it), so on what it was measured is not "
+            "known. Measure into another file."
+        )
+    with _writable(path):
+        sidecar.parent.mkdir(parents=True, exist_ok=True)
+        file = open(sidecar, "a+")  # noqa: SIM115
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"{path}: another process is measuring into this file. Wait for it.") from None
+        if path.exists():
+            _require_same(path, sidecar, identity)
+        else:  # written in place, since a new file would not be the locked one; half of it never has a CSV beside it
+            now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+            with _writable(path):
+                file.truncate(0)
+                json.dump(identity | {"started": now, "governor": governor()}, file, indent=2, allow_nan=False)
+                file.flush()
+                os.fsync(file.fileno())
+        yield
+
+
+def _require_same(path: Path, sidecar: Path, identity: dict[str, Any]) -> None:
+    try:
+        found = json.loads(sidecar.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{sidecar}: cannot be read as a description of {path}: {error}") from None
+    differing = [
+        f"  {name}: {before!r} in the file, {now!r} now"
+        for name, before, now in _differences(found, json.loads(json.dumps(identity)))
+    ]
+    if differing:
+        raise InputError(
+            f"{path}: was measured otherwise, and latencies that are not comparable must not be mixed:\n"
+            + "\n".join(differing)
+            + "\nMeasure into another file."
+        )
+
+
+def _differences(found: Any, expected: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Leaves of ``expected`` that ``found`` has otherwise, as ``(name, found, expected)``."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for key in expected.keys() | (found.keys() if name else set()):  # at the top, more is known than must agree
+            yield from _differences(found.get(key), expected.get(key), f"{name}.{key}" if name else key)
+    elif found != expected:
+        yield name, found, expected
+
+
+@contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written: {error}. What was measured before is kept; give a folder that can be written "
+            "to, or make room, and start again."
+        ) from None
