@@ -88,6 +88,49 @@ def run(
         runs.start(str(config), folder, options, Console())
 
 
+@app.command()
+def measure(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV; a half-done one is continued.")],
+    device: Annotated[str, typer.Option(help="A device by name, or your own YAML file.")],
+    space: Annotated[str, typer.Option(help="The search space.")],
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many architectures, drawn at random.")] = None,
+    archs: Annotated[Path | None, typer.Option(help="Measure those in this CSV's column 'arch' instead.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random architectures.")] = 0,
+    parameter: Annotated[list[str], typer.Option("--parameter", "-p", help="Of the space, as NAME=VALUE.")] = [],  # noqa: B006
+) -> None:
+    """Measure latencies on a device; the same command continues what was interrupted."""
+    from nas_proxy.devices import measure
+    from nas_proxy.devices._choice import choose
+    from nas_proxy.devices._progress import show_progress
+
+    chosen = choose(space, parameter, n, seed, archs)
+    with show_progress("measuring") as on_progress:
+        table = measure(device, chosen.space, chosen.archs, output, on_progress=on_progress)
+    Console().print(f"{output}: {len(table)} architectures measured on {table.devices[0]}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
+    space: Annotated[str, typer.Option(help="The search space.")],
+    onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the only format there is.")] = True,
+    n: Annotated[int | None, typer.Option("-n", min=1, help="How many architectures, drawn at random.")] = None,
+    archs: Annotated[Path | None, typer.Option(help="Export those in this CSV's column 'arch' instead.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the random architectures.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Fixed in the files.")] = 1,
+    parameter: Annotated[list[str], typer.Option("--parameter", "-p", help="Of the space, as NAME=VALUE.")] = [],  # noqa: B006
+) -> None:
+    """Write networks to measure on a device that is elsewhere, and the CSV to fill in."""
+    from nas_proxy.devices import export_onnx
+    from nas_proxy.devices._choice import choose
+    from nas_proxy.devices._progress import show_progress
+
+    chosen = choose(space, parameter, n, seed, archs)
+    with show_progress("exporting") as on_progress:
+        table = export_onnx(chosen.space, chosen.archs, output, batch_size=batch_size, on_progress=on_progress)
+    Console().print(f"{len(chosen.archs)} networks in {output}; fill in latency_ms in {table}", soft_wrap=True)
+
+
 def main() -> None:
     """Entry point: an error raised on purpose is printed as one message; a bug keeps its traceback."""
     try:
