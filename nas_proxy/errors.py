@@ -11,6 +11,8 @@ __all__ = ["InputError", "MissingDependencyError", "NasProxyError", "UnknownName
 class NasProxyError(Exception):
     """Base of every error this package raises on purpose; the command line prints its message without a traceback."""
 
+    exit_code = 2  # of the command line: input was wrong; a subclass may say otherwise
+
 
 class InputError(NasProxyError, ValueError):
     """Input from outside (argument, file, configuration) is not what was expected."""

@@ -1,0 +1,94 @@
+"""What travels between tuner and trial: a candidate in NNI's parameters, and its accuracy in NNI's metric."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nas_proxy.errors import InputError
+from nas_proxy.spaces import SearchSpace, get_space
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["Candidate", "InvalidAccuracyError", "as_accuracy", "as_metric"]
+
+#: NNI's parameters hold a candidate under this key, beside its choices by label.
+_KEY = "nas_proxy"
+
+
+class InvalidAccuracyError(InputError):
+    """An evaluation gave something that is no finite number."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An architecture to evaluate.
+
+    Attributes:
+        space: name of its search space.
+        arch: its canonical text.
+        latency_ms: predicted latency on each target.
+        space_parameters: parameters of the space, such as channels.
+    """
+
+    space: str
+    arch: str
+    latency_ms: Mapping[str, float]
+    space_parameters: Mapping[str, int] = field(default_factory=dict)
+
+    def make_space(self) -> SearchSpace:
+        """The search space, with its parameters."""
+        return get_space(self.space, **self.space_parameters)
+
+    def build(self, **parameters: Any) -> torch.nn.Module:
+        """The trainable network; ``parameters`` override the space's, such as ``classes=10``."""
+        space = self.make_space()
+        return space.build(space.from_str(self.arch), **parameters)
+
+    def to_parameters(self) -> dict[str, Any]:
+        """NNI's parameters: the choices by label, as in NNI's search space, and the candidate itself."""
+        space = self.make_space()
+        return space.to_choices(space.from_str(self.arch)) | {_KEY: asdict(self)}
+
+    @staticmethod
+    def arch_in(parameters: Any) -> str | None:
+        """The canonical text in NNI's parameters, None where they are not of this package."""
+        found = parameters.get(_KEY) if isinstance(parameters, Mapping) else None
+        return found["arch"] if isinstance(found, Mapping) else None
+
+    @classmethod
+    def from_parameters(cls, parameters: Any) -> Candidate:
+        """The candidate in NNI's parameters.
+
+        Raises:
+            InputError: they come from another tuner.
+        """
+        if cls.arch_in(parameters) is None:
+            raise InputError(
+                f"the trial's parameters hold no {_KEY!r}: expected those of ProxyTuner, found {parameters!r}. "
+                "Run the trial through an experiment whose tuner is nas_proxy.ProxyTuner."
+            )
+        return cls(**parameters[_KEY])
+
+
+def as_metric(accuracy: float, latency_ms: Mapping[str, float]) -> dict[str, float]:
+    """What a trial reports to NNI: ``default`` (the accuracy, which NNI maximises) and the predicted latencies."""
+    return {"default": accuracy, "accuracy": accuracy} | {f"latency_ms/{name}": ms for name, ms in latency_ms.items()}
+
+
+def as_accuracy(value: Any) -> float:
+    """The accuracy in what an evaluation returned or a trial reported: a number, or a mapping with ``default``.
+
+    Raises:
+        InvalidAccuracyError: it is no number, or not finite.
+    """
+    number = value.get("default") if isinstance(value, Mapping) else value
+    if isinstance(number, bool) or not isinstance(number, numbers.Real):
+        raise InvalidAccuracyError(f"expected a number as accuracy, found {number!r} ({type(number).__name__}).")
+    if not math.isfinite(number):
+        raise InvalidAccuracyError(f"expected a finite accuracy, found {number!r}.")
+    return float(number)
