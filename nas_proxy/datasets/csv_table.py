@@ -111,7 +111,7 @@ def _space_of(path: Path, given: str | SearchSpace | None, stated: str | None) -
 
 def _missing_column(path: Path, name: str, columns: tuple[str, ...]) -> InputError:
     if name == "latency_ms":
-        other = next((column for column in columns if re.fullmatch(r"latency(_?\w*)", column)), None)
+        other = next((column for column in columns if column.lower().startswith("latency")), None)
         if other is not None:
             return InputError(
                 f"{path}: expected latencies in milliseconds in a column 'latency_ms', found {other!r}. Convert the "

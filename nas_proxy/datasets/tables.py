@@ -122,7 +122,11 @@ class LatencyTable(_Table):
         return read_latencies(path, space)
 
     def to_csv(self, path: str | Path) -> Path:
-        """Write the table as CSV, one row per measurement, atomically; :meth:`from_csv` reads it back unchanged."""
+        """Write the table as CSV, one row per measurement, atomically.
+
+        :meth:`from_csv` reads the same values back (the order may differ where devices have measured different
+        architectures).
+        """
         from nas_proxy.datasets.csv_table import write_latencies
 
         return write_latencies(path, self)

@@ -31,7 +31,7 @@ class Protocol(Spec):
     min_turns: int = Field(10, ge=6, description="turns every network has; an interval of a median needs 6")
     max_turns: int = Field(50, description="turns after which a network leaves, however wide its interval")
     interval: float = Field(0.02, gt=0, description="enough: half the interval's width, as a share of the median")
-    networks_in_turn: int = Field(10, ge=1, description="networks held in memory, taking turns")
+    networks_in_turn: int = Field(16, ge=1, description="networks held in memory, taking turns")
 
     @model_validator(mode="after")
     def _ordered(self) -> Protocol:
