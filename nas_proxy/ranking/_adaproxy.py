@@ -1,0 +1,46 @@
+"""AdaProxy, for comparison: ``w_target = w_proxy * (a + b) + c`` (Lu et al., SIGMETRICS 2022, arXiv 2111.01203)."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
+
+__all__ = ["fit_adaproxy"]
+
+_PENALTIES = np.logspace(-4, 4, 33)
+_FREE = 1e6
+
+
+def fit_adaproxy(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) -> Posterior:
+    """Adapt to a target whose measurements are ``y`` ``(n,)``, in units of their mean.
+
+    ``a`` scales all of the proxy's weights, ``b`` each of them, ``c`` shifts the sum; the squared norm of ``b`` is penalised, and
+    how strongly is chosen by the leave-one-out error, which is closed form for ridge regression.
+    """
+    own = inputs.columns * known.weights  # what each column adds to the proxy's latency
+    fixed = np.column_stack([np.ones(len(y)), inputs.proxy])
+    gram, free = own @ own.T, _FREE * fixed @ fixed.T
+    best = None
+    for penalty in _PENALTIES:
+        inverse = np.linalg.inv(free + gram / penalty + np.eye(len(y)))
+        dual = inverse @ y
+        error = dual / np.diagonal(inverse)
+        if best is None or error @ error < best[0]:
+            best = error @ error, penalty, inverse, dual, error
+    assert best is not None
+    _, penalty, inverse, dual, error = best
+    variance = np.concatenate([[_FREE, _FREE, 0.0], known.weights**2 / penalty])
+    noise_variance = float(dual @ y) / len(y)
+    rows = inputs.matrix
+    loaded = rows * variance
+    _, log_det = np.linalg.slogdet(inverse)
+    return Posterior(
+        coefficients=variance * (dual @ rows),
+        noise_sd=float(np.sqrt(noise_variance)),
+        held_out=y - error,
+        held_out_sd=np.sqrt(noise_variance / np.diagonal(inverse)),
+        log_evidence=float(-0.5 * len(y) * np.log(noise_variance) + 0.5 * log_det),
+        make_covariance=lambda: noise_variance * (np.diag(variance) - loaded.T @ inverse @ loaded),
+    )

@@ -1,0 +1,63 @@
+"""Pareto fronts of accuracy and latency."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas_proxy.errors import InputError
+
+__all__ = ["hypervolume", "pareto_front"]
+
+
+def pareto_front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64]:
+    """Indices of the architectures that no other beats in accuracy and latency, by rising latency.
+
+    Of several with the same accuracy and latency, the first is kept. Takes O(n log n).
+
+    Args:
+        accuracy: the higher the better, ``(n,)``.
+        latency_ms: the lower the better, ``(n,)``; measured or predicted.
+
+    Raises:
+        InputError: lengths differ or a value is not finite.
+    """
+    accuracy, latency_ms = _checked(accuracy, latency_ms)
+    order = np.lexsort((np.arange(len(accuracy)), -accuracy, latency_ms))
+    best_so_far = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order]]))
+    return order[accuracy[order] > best_so_far[:-1]]
+
+
+def hypervolume(
+    accuracy: ArrayLike, latency_ms: ArrayLike, reference_accuracy: float, reference_latency_ms: float
+) -> float:
+    """Area between the Pareto front and a reference point that is worse in both, in accuracy units times ms.
+
+    Points that are not better than the reference in both add nothing. (Zitzler & Thiele 1998; computed by pymoo.)
+
+    Raises:
+        InputError: lengths differ or a value is not finite.
+    """
+    from pymoo.indicators.hv import HV
+
+    accuracy, latency_ms = _checked(accuracy, latency_ms)
+    if len(accuracy) == 0:
+        return 0.0
+    front = pareto_front(accuracy, latency_ms)
+    costs = np.column_stack([-accuracy[front], latency_ms[front]])
+    return float(HV(ref_point=np.array([-reference_accuracy, reference_latency_ms]))(costs))
+
+
+def _checked(accuracy: ArrayLike, latency_ms: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    accuracy, latency_ms = np.asarray(accuracy, dtype=np.float64), np.asarray(latency_ms, dtype=np.float64)
+    if accuracy.ndim != 1 or accuracy.shape != latency_ms.shape:
+        raise InputError(
+            f"expected as many accuracies as latencies, found arrays of shape {accuracy.shape} and {latency_ms.shape}."
+        )
+    bad = np.flatnonzero(~(np.isfinite(accuracy) & np.isfinite(latency_ms)))
+    if len(bad):
+        raise InputError(
+            f"a Pareto front needs finite values; number {bad[0]} has accuracy {accuracy[bad[0]]} and latency "
+            f"{latency_ms[bad[0]]} ms. Leave out what is not measured."
+        )
+    return accuracy, latency_ms

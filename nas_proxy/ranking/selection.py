@@ -1,0 +1,32 @@
+"""Which measured device serves a target best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from nas_proxy.errors import InputError
+from nas_proxy.ranking.proxy import ProxyLatencyModel
+
+__all__ = ["select_proxy"]
+
+
+def select_proxy(models: Mapping[str, ProxyLatencyModel], archs: Sequence[Any], latency_ms: ArrayLike) -> str:
+    """The name of the proxy whose adapted model makes the target's measurements most probable.
+
+    The evidence (marginal likelihood) of the adaptation is compared: it rewards a proxy for what its model explains and
+    charges for every correction that the adaptation has to make.
+
+    Args:
+        models: proxies by name, of the same space.
+        archs: ``n`` architectures measured on the target.
+        latency_ms: their latencies, ``(n,)``.
+
+    Raises:
+        InputError: there is no model, or the measurements cannot be used.
+    """
+    if not models:
+        raise InputError("cannot select a proxy: no model was given.")
+    return max(models, key=lambda name: models[name].adapt(archs, latency_ms).posterior.log_evidence)

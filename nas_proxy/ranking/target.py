@@ -1,0 +1,63 @@
+"""A target device: the proxy's model, adapted to a handful of the target's measurements."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nas_proxy.ranking._measurements import checked
+from nas_proxy.ranking._positive import positive
+from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
+from nas_proxy.ranking.monotonicity import Monotonicity, assess
+from nas_proxy.registry import Registry
+
+if TYPE_CHECKING:
+    from nas_proxy.ranking.proxy import ProxyLatencyModel
+
+__all__ = ["AdaptationMethod", "TargetLatencyModel", "register_method"]
+
+AdaptationMethod = Callable[[Inputs, NDArray[np.float64], ProxyKnowledge], Posterior]
+
+_methods: Registry[AdaptationMethod] = Registry(
+    "adaptation method",
+    {
+        "bayes": "nas_proxy.ranking._spike_slab:fit_bayes",
+        "adaproxy": "nas_proxy.ranking._adaproxy:fit_adaproxy",
+    },
+)
+
+
+def register_method(name: str, method: AdaptationMethod | str) -> None:
+    """Make an adaptation method known to :meth:`ProxyLatencyModel.adapt`."""
+    _methods.register(name, method)
+
+
+class TargetLatencyModel:
+    """A model of a target device's latency, made by :meth:`ProxyLatencyModel.adapt`."""
+
+    def __init__(self, proxy: ProxyLatencyModel, archs: Sequence[Any], latency_ms: ArrayLike, method: str) -> None:
+        fit = _methods.get(method)
+        latency_ms = checked(proxy.space, archs, latency_ms, "the target's latencies")
+        self.proxy, self.method, self.archs = proxy, method, list(archs)
+        self.unit_ms = float(latency_ms.mean())
+        y = latency_ms / self.unit_ms
+        self._lowest = float(y.min())
+        self.posterior = fit(proxy.inputs(archs), y, proxy.knowledge)
+
+    def predict(self, archs: Sequence[Any], return_std: bool = False) -> Any:
+        """Latencies in ms, ``(n,)``; with ``return_std`` also the standard deviation of a measurement, ``(n,)``."""
+        rows = self.proxy.inputs(archs).matrix
+        mean_ms = self.unit_ms * positive(rows @ self.posterior.coefficients, self._lowest)
+        if not return_std:
+            return mean_ms
+        variance = np.maximum(((rows @ self.posterior.covariance) * rows).sum(axis=1), 0.0)
+        return mean_ms, self.unit_ms * np.sqrt(variance + self.posterior.noise_sd**2)
+
+    @cached_property
+    def monotonicity(self) -> Monotonicity:
+        """How well this ranking will agree with the target's own, on architectures that were not measured."""
+        return assess(self.posterior, self.proxy.inputs(self.proxy.archs), None, len(self.archs))
