@@ -12,7 +12,7 @@ from numba import njit
 
 from nas_proxy.mapping.layer import RELEVANT
 
-__all__ = ["count"]
+__all__ = ["count", "footprint", "visits_of"]
 
 _N, _G, _K, _C, _P, _Q, _R, _S = range(8)
 _W, _I, _O = range(3)
@@ -31,7 +31,7 @@ def _gcd(a, b):
 
 
 @_compiled
-def _footprint(tensor, tile, stride, dilation):
+def footprint(tensor, tile, stride, dilation):
     """Words of a tensor's tile; of I the bounding box."""
     if tensor == _W:
         return float(tile[_G] * tile[_K] * tile[_C] * tile[_R] * tile[_S])
@@ -43,7 +43,7 @@ def _footprint(tensor, tile, stride, dilation):
 
 
 @_compiled
-def _visits(tensor, loops, bounds, count):
+def visits_of(tensor, loops, bounds, count):
     """(tiles fetched, distinct tiles, index of the innermost relevant loop or -1) over the first ``count`` loops."""
     product, visits, distinct, last = 1.0, 1.0, 1.0, -1
     for i in range(count):
@@ -60,8 +60,8 @@ def _moved_inputs(loops, bounds, count, tile, step, stride, dilation):
 
     ``tile`` is what one instance holds, ``step`` what all instances hold together, the advance of one iteration.
     """
-    full = _footprint(_I, tile, stride, dilation)
-    visits, _, last = _visits(_I, loops, bounds, count)
+    full = footprint(_I, tile, stride, dilation)
+    visits, _, last = visits_of(_I, loops, bounds, count)
     if last < 0:
         return full
     d = loops[last]
@@ -314,13 +314,13 @@ def _count_one(
         for d in range(8):
             if _RELEVANT[tensor, d]:
                 exists *= inside[d]
-        f0 = _footprint(tensor, t0, stride, dilation)
-        array = _footprint(tensor, array_tile, stride, dilation)
-        buffer = _footprint(tensor, buffer_tile, stride, dilation)
+        f0 = footprint(tensor, t0, stride, dilation)
+        array = footprint(tensor, array_tile, stride, dilation)
+        buffer = footprint(tensor, buffer_tile, stride, dilation)
         tiles[_RF, tensor] = f0
         tiles[_GLB, tensor] = buffer if keep[tensor] else 0.0
-        visits, distinct, _ = _visits(tensor, loops, trips, count)
-        visits_outer, distinct_outer, _ = _visits(tensor, loops, trips, outer)
+        visits, distinct, _ = visits_of(tensor, loops, trips, count)
+        visits_outer, distinct_outer, _ = visits_of(tensor, loops, trips, outer)
         parent = _GLB if keep[tensor] else _DRAM
         accesses[_RF, tensor, _READS] = macs
         if tensor == _O:
