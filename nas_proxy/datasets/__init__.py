@@ -16,6 +16,8 @@ _latency_formats: Registry[Callable[..., LatencyTable]] = Registry(
     {
         "csv": "nas_proxy.datasets.csv_table:read_latencies",
         "help": "nas_proxy.datasets.help:read_help",
+        "hw-nas-bench": "nas_proxy.datasets.hw_nas_bench:read_hw_nas_bench",
+        "oneproxy": "nas_proxy.datasets.oneproxy:read_oneproxy",
     },
 )
 _accuracy_formats: Registry[Callable[..., AccuracyTable]] = Registry(
@@ -28,9 +30,10 @@ _accuracy_formats: Registry[Callable[..., AccuracyTable]] = Registry(
 
 
 def load_latencies(format: str, path: str | Path, **options: Any) -> LatencyTable:
-    """Latencies from a file or folder in a named format, ``"csv"`` or ``"help"``.
+    """Latencies from a file or folder in a named format: ``"csv"``, ``"help"``, ``"hw-nas-bench"`` or ``"oneproxy"``.
 
-    ``options`` are those of the format's reader (for ``"csv"``: ``space``).
+    ``options`` are those of the format's reader: ``space`` for ``"csv"``, ``space`` and ``dataset`` for
+    ``"hw-nas-bench"``, ``operators`` for ``"oneproxy"``.
 
     Raises:
         UnknownNameError: no such format; the message names the closest.

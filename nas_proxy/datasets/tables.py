@@ -30,6 +30,12 @@ class _Table:
     space: str
     archs: tuple[Any, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "archs", tuple(self.archs))
+        if len(self._row) < len(self.archs):
+            repeated = next(arch for row, arch in enumerate(self.archs) if self._row[_key(arch)] != row)
+            raise InputError(f"the architectures of a table are distinct; {repeated!r} is there twice.")
+
     @cached_property
     def _row(self) -> dict[Hashable, int]:
         return {_key(arch): row for row, arch in enumerate(self.archs)}
@@ -65,13 +71,15 @@ class LatencyTable(_Table):
         values_ms: latencies, ``(n, d)``; NaN where a device has not measured an architecture.
 
     Raises:
-        InputError: shapes do not fit, or a latency is zero, negative or infinite (names row and device).
+        InputError: shapes do not fit, an architecture is there twice, or a latency is zero, negative or infinite (names
+            row and device).
     """
 
     devices: tuple[str, ...]
     values_ms: NDArray[np.float64]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         values = np.array(self.values_ms, dtype=np.float64)
         if values.shape != (len(self.archs), len(self.devices)):
             raise InputError(
@@ -87,7 +95,6 @@ class LatencyTable(_Table):
             )
         values.setflags(write=False)
         object.__setattr__(self, "values_ms", values)
-        object.__setattr__(self, "archs", tuple(self.archs))
         object.__setattr__(self, "devices", tuple(self.devices))
 
     def latency_ms(self, device: str, archs: Sequence[Any] | None = None) -> NDArray[np.float64]:
@@ -142,12 +149,13 @@ class AccuracyTable(_Table):
         accuracy: test accuracies in percent, ``(n,)``.
 
     Raises:
-        InputError: another length, or a value outside 0..100 (names the row).
+        InputError: another length, an architecture twice, or a value outside 0..100 (names the row).
     """
 
     accuracy: NDArray[np.float64]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         values = np.array(self.accuracy, dtype=np.float64)
         if values.shape != (len(self.archs),):
             raise InputError(f"expected {len(self.archs)} accuracies, one per architecture, found {values.shape}.")
@@ -156,7 +164,6 @@ class AccuracyTable(_Table):
             raise InputError(f"an accuracy must be in percent, 0 to 100; row {bad[0]} is {values[bad[0]]}.")
         values.setflags(write=False)
         object.__setattr__(self, "accuracy", values)
-        object.__setattr__(self, "archs", tuple(self.archs))
 
     def accuracy_of(self, archs: Sequence[Any]) -> NDArray[np.float64]:
         """Accuracies in percent of ``archs``, of shape ``(len(archs),)``.

@@ -68,3 +68,11 @@ def test_accuracies():
         accuracies.accuracy_of(["z"])
     with pytest.raises(InputError, match="in percent, 0 to 100; row 1 is 101"):
         AccuracyTable("nasbench201", ("a", "b"), np.array([10.0, 101.0]))
+
+
+@pytest.mark.parametrize("archs", [("a", "b", "a"), ({"r": 1, "k": 2}, {"k": 2, "r": 1}, {"r": 2, "k": 2})])
+def test_architectures_are_distinct(archs):
+    with pytest.raises(InputError, match="is there twice"):
+        table(archs)
+    with pytest.raises(InputError, match="is there twice"):
+        AccuracyTable("nasbench201", archs, np.array([1.0, 2.0, 3.0]))
