@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import importlib
 import os
 import platform
 from pathlib import Path
@@ -20,11 +20,11 @@ def describe_machine(*packages: str) -> dict[str, str | int]:
     machine: dict[str, str | int] = {
         "cpu": _cpu_model(),
         "architecture": platform.machine(),
-        "cores": available_cores(),
+        "cores": os.cpu_count() or 1,
         "system": platform.system(),
         "python": platform.python_version(),
     }
-    return machine | {package: importlib.metadata.version(package) for package in packages}
+    return machine | {package: importlib.import_module(package).__version__ for package in packages}
 
 
 def _cpu_model() -> str:

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,11 @@ from nas_proxy.spaces import SearchSpace, get_space
 __all__ = ["export_onnx"]
 
 CSV_NAME = "latencies.csv"
+_HEAD = """\
+# space: {space}
+# latency_ms: median over many runs, in milliseconds, batch {batch_size}
+arch,file,latency_ms
+"""
 
 
 def export_onnx(
@@ -57,18 +62,21 @@ def export_onnx(
                 save_onnx(from_torch(space.build(arch), (batch_size, *space.input_shape(arch))), path)
             if on_progress:
                 on_progress(count, len(wanted))
-        out = io.StringIO(table.read_text() if listed else "")
-        out.seek(0, io.SEEK_END)
-        writer = csv.writer(out, lineterminator="\n")
-        if not listed:
-            out.write(
-                f"# space: {space.name}\n# latency_ms: median over many runs, in milliseconds, batch {batch_size}\n"
-            )
-            writer.writerow(["arch", "file", "latency_ms"])
-        writer.writerows([text, _file_name(space, text, batch_size), ""] for text in wanted if text not in listed)
-        return files.write_text(table, out.getvalue())
+        names = {text: _file_name(space, text, batch_size) for text in wanted if text not in listed}
+        before = table.read_text() if table.exists() else _HEAD.format(space=space.name, batch_size=batch_size)
+        return files.write_text(table, _with_rows(before, names))
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error}. Give another folder, or make room.") from None
+
+
+def _with_rows(text: str, names: Mapping[str, str]) -> str:
+    """The CSV with a row to fill in for each architecture, in the columns it has by now."""
+    out = io.StringIO(text.rstrip() + "\n")
+    columns = next(csv.reader(line for line in text.splitlines() if line.strip() and not line.startswith("#")))
+    out.seek(0, io.SEEK_END)
+    writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writerows({"arch": arch, "file": name} for arch, name in names.items())
+    return out.getvalue()
 
 
 def _file_name(space: SearchSpace, arch: str, batch_size: int) -> str:

@@ -78,8 +78,11 @@ def measure(
 
 
 def _columns(result: LatencyResult) -> list[str]:
-    others = [field.name for field in fields(result) if field.name != "latency_ms"]
-    return ["arch", "latency_ms", "device", *others]
+    """All that the device knows and that fits in a cell."""
+    others = [
+        field.name for field in fields(result) if isinstance(getattr(result, field.name), int | float | str | None)
+    ]
+    return ["arch", "latency_ms", "device", *(name for name in others if name != "latency_ms")]
 
 
 def _csv_line(cells: list[Any]) -> str:
@@ -100,7 +103,7 @@ def _continue(path: Path, space: SearchSpace, device: Device) -> tuple[str, set[
     table = LatencyTable.from_csv(path, space)
     if table.devices != (device.name,):
         raise InputError(f"{path}: holds latencies of {', '.join(table.devices)}; expected {device.name} alone.")
-    return path.read_text(), {space.to_str(arch) for arch in table.archs}
+    return path.read_text().rstrip() + "\n", {space.to_str(arch) for arch in table.archs}
 
 
 @contextmanager

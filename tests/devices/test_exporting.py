@@ -40,6 +40,15 @@ def test_names_are_stable_and_nothing_is_overwritten(tmp_path, space, archs):
     assert not names.keys() & {path.name for path in other.parent.glob("*.onnx")}
 
 
+def test_rows_are_added_to_the_columns_the_user_has_made(tmp_path, space, archs):
+    table = export_onnx(space, archs[:1], tmp_path)
+    mine = f"latency_ms,device,arch\n1.5,phone,{archs[0]}"  # no line end after the last row
+    table.write_text(f"# space: nasbench201\n{mine}")
+    export_onnx(space, archs[:2], tmp_path)
+    assert table.read_text() == f"# space: nasbench201\n{mine}\n,,{archs[1]}\n"
+    assert load_latencies("csv", table).latency_ms("phone").tolist() == [1.5]
+
+
 def test_the_filled_in_csv_is_read(tmp_path, space, archs, caplog):
     table = export_onnx(space, archs[:2], tmp_path)
     with pytest.raises(InputError, match="no row has a latency_ms yet \\(2 rows to fill in\\)"):

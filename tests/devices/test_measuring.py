@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 import pytest
 
 from nas_proxy import LatencyTable
 from nas_proxy.devices import Device, LatencyResult, measure
 from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.graph import TensorGraph
 from nas_proxy.testing.devices import CHECKS, check_repeatable
 
 
@@ -42,9 +44,32 @@ class Counting(Device):
             yield index, self.latency(archs[index])
 
 
+@dataclass(frozen=True)
+class Detailed(LatencyResult):
+    per_layer: tuple[float, ...] = ()
+    layers: int = 0
+
+
+class Simulated(Device):
+    """Takes graphs, as simulated devices do, a millisecond for each node."""
+
+    def latency(self, network):
+        if not isinstance(network, TensorGraph):
+            raise InputError("expected a graph")
+        return Detailed(float(len(network.nodes)), per_layer=(1.0,) * len(network.nodes), layers=len(network.nodes))
+
+
 @pytest.mark.parametrize("check", [*CHECKS, check_repeatable], ids=lambda check: check.__name__)
-def test_conformance(check, space, archs):
-    check(Counting(), space, archs)
+@pytest.mark.parametrize("device", [Counting(), Simulated("simulated")], ids=lambda device: device.name)
+def test_conformance(check, device, space, archs):
+    check(device, space, archs[:2])
+
+
+def test_what_fits_in_a_cell_is_kept(tmp_path, space, archs):
+    measure(Simulated("simulated"), space, archs[:1], tmp_path / "x.csv")
+    header, row = (tmp_path / "x.csv").read_text().splitlines()[1:]
+    assert header == "arch,latency_ms,device,energy_mj,layers"
+    assert row.split(",")[3:] == ["", str(int(float(row.split(",")[1])))]
 
 
 def test_the_file_and_its_description(tmp_path, space, archs):
@@ -70,6 +95,13 @@ def test_only_what_is_missing_is_measured(tmp_path, space, archs):
     assert set(device.asked) == {archs[2], archs[3]}
     assert len(device.asked) == 2
     assert len(table) == 4
+
+
+def test_an_editor_that_drops_the_last_line_end(tmp_path, space, archs):
+    path = tmp_path / "proxy.csv"
+    measure(Counting(), space, archs[:2], path)
+    path.write_text(path.read_text().rstrip("\n"))
+    assert len(measure(Counting(), space, archs, path)) == 4
 
 
 @pytest.mark.parametrize(
