@@ -9,7 +9,7 @@ from typing import Any
 from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
 from nas_proxy.registry import Registry
 
-__all__ = ["AccuracyTable", "LatencyTable", "load_accuracies", "load_latencies", "register_latency_format"]
+__all__ = ["AccuracyTable", "LatencyTable", "load_accuracies", "load_latencies"]
 
 _latency_formats: Registry[Callable[..., LatencyTable]] = Registry(
     "latency format",
@@ -55,8 +55,3 @@ def load_accuracies(format: str, path: str | Path, index: str | Path | None = No
     if index is not None:
         options["index"] = index
     return _accuracy_formats.get(format)(path, **options)
-
-
-def register_latency_format(name: str, reader: Callable[..., LatencyTable] | str) -> None:
-    """Make a reader, ``reader(path, **options) -> LatencyTable``, known to :func:`load_latencies`."""
-    _latency_formats.register(name, reader)

@@ -59,24 +59,29 @@ class Clock:
     """
 
     def __init__(self, threads: int) -> None:
+        self._schedstat: int | None = None
         path = "/proc/thread-self/schedstat"
-        self._file = os.open(path, os.O_RDONLY) if threads == 1 and os.path.exists(path) else None
-        self.name = "perf_counter" if self._file is None else "perf_counter less waiting for a core"
+        if threads == 1 and os.path.exists(path):
+            self._schedstat = os.open(path, os.O_RDONLY)
+
+    @property
+    def name(self) -> str:
+        """What this clock is, for the record."""
+        return "perf_counter" if self._schedstat is None else "perf_counter less waiting for a core"
 
     def __call__(self) -> float:
-        if self._file is None:
-            return time.perf_counter()
+        after = self._waited_ns()
         while True:  # both at one instant: the core may be taken between two readings
-            before, now, after = self._waited_ns(), time.perf_counter(), self._waited_ns()
+            before, now, after = after, time.perf_counter(), self._waited_ns()
             if before == after:
                 return now - after * 1e-9
 
     def _waited_ns(self) -> int:
-        return int(os.pread(self._file, 64, 0).split()[1])  # pyright: ignore[reportArgumentType]
+        return 0 if self._schedstat is None else int(os.pread(self._schedstat, 64, 0).split()[1])
 
     def __del__(self) -> None:
-        if getattr(self, "_file", None) is not None:
-            os.close(self._file)  # pyright: ignore[reportArgumentType]
+        if self._schedstat is not None:
+            os.close(self._schedstat)
 
 
 @dataclass(eq=False)
