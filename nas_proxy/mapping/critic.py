@@ -16,8 +16,8 @@ class Critic:
     """A Gaussian process on the features of mappings, with a linear and a Matérn-5/2 part.
 
     Features are scaled by what a ridge regression makes of them, so that distance counts where the targets change;
-    the length scale is the one of largest marginal likelihood, chosen anew at every fourth fit. Several targets share one
-    kernel.
+    the length scale is the one of largest marginal likelihood, chosen anew at every fourth fit. Several targets share
+    one kernel.
 
     Args:
         most: at most so many points are kept, half of them the best, half the latest.

@@ -20,6 +20,7 @@ __all__ = ["OBJECTIVES", "BudgetSpentError", "Metrics", "Objective", "Problem", 
 Objective = Literal["edp", "latency", "energy"]
 OBJECTIVES = ("edp", "latency", "energy")
 _LIMIT_WEIGHT = 10.0
+_IDLE = 2000  # proposals in a row, all known, after which a space counts as exhausted
 _METRICS = (
     "log cycles",
     "log energy",
@@ -108,7 +109,7 @@ class Problem:
         self.best: NDArray[np.int64] | None = None
         self._history: list[float] = []
         self._known: dict[bytes, tuple[float, NDArray[np.float64]]] = {}
-        self._looked_up = 0
+        self._idle = 0
         self._reference = self._bounds()
 
     @property
@@ -153,12 +154,25 @@ class Problem:
             seen.add(key)
         return np.array(fresh, dtype=bool)
 
+    def fresh(self, rng: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """At most ``count`` random assignments not evaluated yet, for a search that has run out of its own.
+
+        Raises:
+            BudgetSpentError: none is found.
+        """
+        drawn = self.space.sample(rng, _IDLE // 10)
+        drawn = drawn[self.unknown(drawn)][:count]
+        self._idle = 0 if len(drawn) else self._idle + _IDLE // 10
+        if self._idle > _IDLE:
+            raise BudgetSpentError
+        return drawn if len(drawn) else self.fresh(rng, count)
+
     def evaluate(self, choices: NDArray[np.int64]) -> tuple[NDArray[np.float64], Metrics]:
         """Values and metrics of assignments ``(B, n)``; new mappings are charged to the budget.
 
         Raises:
-            BudgetSpentError: that was the last of the budget (new mappings beyond it are left out), or hardly any new
-                ones are being proposed: the space is exhausted.
+            BudgetSpentError: that was the last of the budget (new mappings beyond it are left out), or nothing new has
+                been proposed for long: the space is exhausted.
         """
         mappings = self.space.mappings(choices)
         keys = self.space.keys(mappings)
@@ -175,8 +189,8 @@ class Problem:
                 if not self._history or value < self._history[-1]:
                     self.best = choices[i].copy()
                 self._history.append(min(float(value), self._history[-1] if self._history else np.inf))
-        self._looked_up += len(keys)
-        if not self.left or self._looked_up > 200 * (self.spent + 100):
+        self._idle = 0 if len(new) else self._idle + len(keys)
+        if not self.left or self._idle > _IDLE:
             raise BudgetSpentError
         found = [self._known[key] for key in keys]
         return np.array([value for value, _ in found]), Metrics(np.array([metric for _, metric in found]))

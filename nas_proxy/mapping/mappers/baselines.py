@@ -70,7 +70,7 @@ class GeneticMapper:
             if self.critic:
                 children = children[problem.unknown(children)]
                 children = memory.choose(children, brood, self.caution)
-                children = children if len(children) else problem.space.sample(rng, brood)
+                children = children if len(children) else problem.fresh(rng, brood)
             found, metrics = problem.evaluate(children)
             if self.critic:
                 memory.add(children, found, metrics)

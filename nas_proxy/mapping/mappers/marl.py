@@ -76,7 +76,7 @@ class MarlMapper:
                 proposed = memory.choose(proposed, turn, self.caution)
             proposed = proposed[:turn]
             if not len(proposed):
-                proposed = space.sample(rng, turn)
+                proposed = problem.fresh(rng, turn)
             values, metrics = problem.evaluate(proposed)
             if self.critic:
                 memory.add(proposed, values, metrics)
