@@ -3,9 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-BENCHMARKS := ranking search
+BENCHMARKS := ranking search scheduling
 
-.PHONY: quickstart test test-slow lint types bench $(addprefix bench-,$(BENCHMARKS)) clean
+.PHONY: quickstart test test-slow lint types bench $(addprefix bench-,$(BENCHMARKS)) fit-edge-tpu clean
 
 quickstart: $(READY)  ## a real search, from measuring this machine to the Pareto front
 	$(BIN)/nas-proxy run quickstart
@@ -27,6 +27,9 @@ bench: $(addprefix bench-,$(BENCHMARKS))  ## every figure of benchmarks/README.m
 
 bench-%: $(READY)
 	$(BIN)/python -m benchmarks.$*
+
+fit-edge-tpu: $(READY)  ## the simulated Edge TPU from published latencies, into devices/edge-tpu*.yaml
+	$(BIN)/python -m benchmarks.fit_edge_tpu --write
 
 $(READY): pyproject.toml constraints.txt
 	command -v $(PYTHON) >/dev/null || { echo "nas-proxy needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }

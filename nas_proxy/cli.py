@@ -131,6 +131,44 @@ def export(
     Console().print(f"{len(chosen.archs)} networks in {output}; fill in latency_ms in {table}", soft_wrap=True)
 
 
+training = typer.Typer(help="Train the policies that ship with the package anew.", no_args_is_help=True)
+app.add_typer(training, name="train")
+
+
+@training.command()
+def respect(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The safetensors file to write.")],
+    published: Annotated[bool, typer.Option(help="The published form, for comparison.")] = False,
+    imitation_steps: Annotated[int, typer.Option(min=0)] = 300,
+    reinforce_steps: Annotated[int, typer.Option(min=0)] = 1200,
+    units: Annotated[int, typer.Option(min=2, help="Size of the synthetic networks.")] = 30,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Train the pipeline scheduler on synthetic networks."""
+    from nas_proxy.scheduling.respect import Training, save_policy, save_weights, train, train_published
+
+    config = Training(seed, units, imitation_steps, reinforce_steps)
+    made_by = f"nas-proxy train respect --imitation-steps {imitation_steps} --reinforce-steps {reinforce_steps} "
+    made_by += f"--units {units} --seed {seed}" + (" --published" if published else "")
+    if published:
+        save_weights(train_published(config), output, made_by=made_by)
+    else:
+        save_policy(train(config), output, made_by=made_by)
+    Console().print(f"{output}: {output.stat().st_size / 1e3:.0f} kB", soft_wrap=True)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def nnictl(context: typer.Context) -> None:
+    """NNI's own nnictl, with all its arguments, but listening on 127.0.0.1 only and patient on a busy machine."""
+    from nas_proxy.nni_plugin.compat import guarded_manager
+
+    with guarded_manager():
+        from nni.tools.nnictl.nnictl import parse_args
+
+        sys.argv = ["nnictl", *context.args]
+        parse_args()
+
+
 def main() -> None:
     """Entry point: an error raised on purpose is printed as one message; a bug keeps its traceback."""
     try:

@@ -1,4 +1,4 @@
-"""The physical parameters of an Edge TPU, and the time its array takes for each operator."""
+"""The physical parameters of an Edge TPU, and the time it takes for each operator of a network."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import math
 
 from pydantic import Field
 
-from nas_proxy.graph import NodeCost, TensorGraph
+from nas_proxy.graph import Annotation, NodeCost, TensorGraph
 from nas_proxy.schema import Spec
 
-__all__ = ["EdgeTPUSpec", "operator_ms"]
+__all__ = ["EdgeTPUSpec", "operator_times"]
+
+#: Functions of one tensor that the compiler fuses into the operator before them.
+_ACTIVATIONS = {"Clip", "HardSigmoid", "HardSwish", "LeakyRelu", "PRelu", "Relu", "Sigmoid", "Tanh"}
 
 
 class EdgeTPUSpec(Spec):
-    """One device. Published figures stay fixed; ``FITTED`` ones come from ``nas_proxy.devices.fit_edge_tpu``.
-
-    An operator takes the longer of its arithmetic and its activation traffic, plus an overhead; activation functions
-    that follow another operator are fused into it; reshapes cost nothing.
-    """
+    """One device. ``array_efficiency`` to ``stream_mb_s`` and ``invoke_ms`` are fitted to published latencies."""
 
     clock_mhz: float = Field(gt=0, description="of the array")
     array_rows: int = Field(gt=0, description="lanes over which products are summed")
@@ -29,8 +28,7 @@ class EdgeTPUSpec(Spec):
     operator_us: float = Field(ge=0, description="overhead of each operator")
     stream_mb_s: float = Field(gt=0, description="host link: parameters beyond the cache, and activations")
     invoke_ms: float = Field(ge=0, description="overhead of one call of the device")
-    active_w: float = Field(gt=0, description="power while computing")
-    idle_w: float = Field(ge=0, description="power while waiting for others in a pipeline")
+    active_w: float = Field(gt=0, description="power while busy")
 
     @property
     def peak_macs_per_ms(self) -> float:
@@ -45,27 +43,46 @@ class EdgeTPUSpec(Spec):
         return self.stream_mb_s * 1e3
 
 
-def operator_ms(spec: EdgeTPUSpec, cost: NodeCost, graph: TensorGraph, *, fused: bool) -> float:
-    """Time of one operator whose parameters are on chip, its input and output in on-chip memory."""
-    if cost.kind == "view" or fused:
-        return 0.0
+def operator_times(spec: EdgeTPUSpec, annotation: Annotation) -> list[float]:
+    """Milliseconds of every node, its parameters and activations on chip, in the graph's order.
+
+    - Products: MACs at the peak rate times the efficiency and the share of the array that the layer's shape fills.
+    - Others: their activation traffic. A concatenation costs only the inputs that others read too; the rest is written
+      in place. A batch normalisation that no convolution absorbed runs as a multiplication and an addition.
+    - Each operator has an overhead; reshapes and fused activation functions take no time.
+    """
+    return [_milliseconds(spec, cost, annotation) for cost in annotation.costs]
+
+
+def _milliseconds(spec: EdgeTPUSpec, cost: NodeCost, annotation: Annotation) -> float:
+    graph, operator = annotation.graph, cost.node.operator
     overhead = spec.operator_us / 1e3
-    traffic = (cost.input_bytes + cost.output_bytes) / (spec.vector_gb_s * 1e6)
+    if cost.kind == "view" or (operator in _ACTIVATIONS and _follows_an_operator(cost, graph)):
+        return 0.0
     if cost.kind == "depthwise":
         return cost.macs / (spec.peak_macs_per_ms * spec.depthwise_efficiency) + overhead
     if cost.macs:
-        filled = spec.array_efficiency * _filled(spec, cost, graph)
-        return cost.macs / (spec.peak_macs_per_ms * filled) + overhead
-    return traffic + overhead
+        return cost.macs / (spec.peak_macs_per_ms * spec.array_efficiency * _filled(spec, cost, graph)) + overhead
+    traffic, passes = cost.input_bytes + cost.output_bytes, 1
+    if operator == "Concat":
+        traffic = 2 * sum(annotation.value_bytes(name) for name in cost.node.reads if len(graph.consumers[name]) > 1)
+        passes = 1 if traffic else 0
+    elif operator == "BatchNormalization":
+        passes = 2
+    return passes * (traffic / (spec.vector_gb_s * 1e6) + overhead)
+
+
+def _follows_an_operator(cost: NodeCost, graph: TensorGraph) -> bool:
+    producers = [graph.producers.get(name) for name in cost.node.reads if not graph.values[name].is_constant]
+    return len(producers) == 1 and producers[0] is not None
 
 
 def _filled(spec: EdgeTPUSpec, cost: NodeCost, graph: TensorGraph) -> float:
     """Share of the array's lanes and columns in use: sums and output channels come in whole tiles."""
     output = graph.values[cost.node.makes[0]]
-    if cost.kind == "convolution" and cost.node.operator != "ConvTranspose":
+    columns = output.shape[-1] if output.shape else 1
+    if cost.kind == "convolution":
         columns = output.shape[1] // cost.node.attribute("group", 1)
-    else:
-        columns = output.shape[-1] if output.shape else 1
     sums = max(1, round(cost.macs / max(output.elements, 1)))
     return _share(sums, spec.array_rows) * _share(columns, spec.array_columns)
 

@@ -1,0 +1,34 @@
+"""A network on a pipeline of devices: exact, learned and commercial ways to cut it into stages."""
+
+from nas_proxy.scheduling._base import Scheduler, get_scheduler, register_scheduler, schedulers
+from nas_proxy.scheduling._problem import HOST, PipelineProblem, Schedule, Tensor, evaluate
+from nas_proxy.scheduling.synthetic import synthetic_problem
+
+__all__ = [
+    "HOST",
+    "PipelineProblem",
+    "Schedule",
+    "Scheduler",
+    "Tensor",
+    "evaluate",
+    "get_scheduler",
+    "register_environments",
+    "register_scheduler",
+    "schedulers",
+    "synthetic_problem",
+]
+
+
+def register_environments() -> None:
+    """Make ``nas_proxy/PipelineSchedule-v0`` known to Gymnasium. Importing ``nas_proxy.scheduling`` does it."""
+    try:
+        import gymnasium
+    except ImportError:  # Gymnasium is an extra
+        return
+    if "nas_proxy/PipelineSchedule-v0" not in gymnasium.registry:
+        gymnasium.register(
+            "nas_proxy/PipelineSchedule-v0", entry_point="nas_proxy.scheduling.environment:PipelineScheduleEnv"
+        )
+
+
+register_environments()

@@ -1,0 +1,277 @@
+"""Cutting a network into a pipeline of devices: the problem, and what a cut costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nas_proxy.errors import InputError
+from nas_proxy.graph import annotate
+
+if TYPE_CHECKING:
+    from nas_proxy.devices.edge_tpu import EdgeTPUDevice
+    from nas_proxy.graph import TensorGraph
+
+__all__ = ["HOST", "PipelineProblem", "Schedule", "Tensor", "evaluate"]
+
+#: The producer of the network's inputs.
+HOST = -1
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """What one unit makes and others read: charged once at every boundary between them."""
+
+    producer: int
+    consumers: tuple[int, ...]
+    bytes: int
+    to_host: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PipelineProblem:
+    """Units of work, to be given to ``stages`` equal devices in a chain so that the slowest stage is fastest.
+
+    A schedule maps units to stages; no tensor may go backwards. A stage takes the time of its units, of streaming the
+    parameters that exceed its cache, and of moving the tensors that cross its two boundaries (a tensor from stage i
+    to stage j crosses every boundary between), plus ``stage_ms``.
+
+    Attributes:
+        time_ms: shape ``(n,)``, the time of a unit whose parameters are in the cache.
+        parameter_bytes: shape ``(n,)``.
+        tensors: activations between units, from the host (producer ``HOST``) and to it.
+        stages: number of devices.
+        cache_bytes: parameters that a device keeps.
+        stream_bytes_per_ms: rate at which parameters beyond the cache arrive; 0 where a device cannot stream.
+        link_bytes_per_ms: rate at which activations move between devices, and between host and device.
+        stage_ms: fixed time of each stage.
+        names: what the units are called, in messages and tables.
+
+    Raises:
+        InputError: a cycle, a disconnected unit, no cache, no stages, or a unit that fits no stage; names the unit.
+    """
+
+    time_ms: NDArray[np.float64]
+    parameter_bytes: NDArray[np.float64]
+    tensors: tuple[Tensor, ...]
+    stages: int
+    cache_bytes: float
+    stream_bytes_per_ms: float
+    link_bytes_per_ms: float
+    stage_ms: float = 0.0
+    names: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "time_ms", np.asarray(self.time_ms, np.float64))
+        object.__setattr__(self, "parameter_bytes", np.asarray(self.parameter_bytes, np.float64))
+        object.__setattr__(self, "names", tuple(self.names) or tuple(f"unit {i}" for i in range(len(self.time_ms))))
+        _check(self)
+
+    @classmethod
+    def from_graph(cls, graph: TensorGraph, device: EdgeTPUDevice, stages: int) -> PipelineProblem:
+        """The problem of running a network on a chain of ``stages`` devices like the ones ``device`` has.
+
+        Raises:
+            InputError: more stages than devices, an operator without cost formula, or a graph that cannot be cut.
+        """
+        if stages > device.devices:
+            raise InputError(
+                f"{stages} stages on {device.name}, which has {device.devices} device(s): at most one each."
+            )
+        units = device.units(graph)
+        unit_of = {name: i for i, unit in enumerate(units) for node in unit.nodes for name in node.makes}
+        precise = annotate(graph, "int8").value_bytes
+        readers: dict[str, set[int]] = {}
+        for i, unit in enumerate(units):
+            for name in {name for node in unit.nodes for name in node.reads}:
+                if unit_of.get(name, HOST) != i and not graph.values[name].is_constant:
+                    readers.setdefault(name, set()).add(i)
+        outputs = set(graph.outputs)
+        tensors = [
+            Tensor(unit_of.get(name, HOST), tuple(sorted(readers.get(name, ()))), precise(name), name in outputs)
+            for name in (*graph.inputs, *unit_of)
+            if name in readers or name in outputs
+        ]
+        return cls(
+            time_ms=np.array([unit.time_ms for unit in units]),
+            parameter_bytes=np.array([unit.parameter_bytes for unit in units]),
+            tensors=tuple(tensors),
+            stages=stages,
+            cache_bytes=device.chip.cache_bytes,
+            stream_bytes_per_ms=device.chip.link_bytes_per_ms,
+            link_bytes_per_ms=device.chip.link_bytes_per_ms,
+            stage_ms=device.chip.invoke_ms,
+            names=tuple(f"node {unit.nodes[0].name!r}" for unit in units),
+        )
+
+    @property
+    def n(self) -> int:
+        return len(self.time_ms)
+
+    @cached_property
+    def predecessors(self) -> tuple[tuple[int, ...], ...]:
+        found: list[set[int]] = [set() for _ in range(self.n)]
+        for tensor in self.tensors:
+            if tensor.producer != HOST:
+                for consumer in tensor.consumers:
+                    found[consumer].add(tensor.producer)
+        return tuple(tuple(sorted(units)) for units in found)
+
+    @cached_property
+    def successors(self) -> tuple[tuple[int, ...], ...]:
+        found: list[list[int]] = [[] for _ in range(self.n)]
+        for unit, before in enumerate(self.predecessors):
+            for producer in before:
+                found[producer].append(unit)
+        return tuple(map(tuple, found))
+
+    @cached_property
+    def order(self) -> tuple[int, ...]:
+        """The topological order nearest to the given one: the execution order of a compiler."""
+        return tuple(_topological_order(self))
+
+    @cached_property
+    def lower_bound_ms(self) -> float:
+        """No schedule has a faster slowest stage: its share of all work, or its largest unit alone."""
+        moved = sum(t.bytes for t in self.tensors if t.producer == HOST) + sum(
+            t.bytes for t in self.tensors if t.to_host
+        )
+        share = self.time_ms.sum() + self._stream(self.parameter_bytes.sum() - (self.stages - 1) * self.cache_bytes)
+        alone = self.time_ms + self._stream(self.parameter_bytes)
+        return max(float(share + moved / self.link_bytes_per_ms) / self.stages, float(alone.max())) + self.stage_ms
+
+    def _stream(self, parameter_bytes):
+        excess = np.maximum(parameter_bytes - self.cache_bytes, 0.0)
+        if self.stream_bytes_per_ms > 0:
+            return excess / self.stream_bytes_per_ms
+        return np.where(excess > 0, np.inf, 0.0)
+
+    def segment_ms(self, time_ms, parameter_bytes, boundary_ms):
+        """Time of stages from their sums: of unit times, of parameters, and of both boundaries' transfers. Arrays."""
+        return time_ms + self._stream(parameter_bytes) + boundary_ms + self.stage_ms
+
+    def with_stages(self, stages: int) -> PipelineProblem:
+        """The same network on another number of devices."""
+        return replace(self, stages=stages)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A stage for every unit, and what that costs.
+
+    ``bound_ms`` is a proven lower bound of the bottleneck where the scheduler has one; ``optimal`` says that the
+    bottleneck is that bound. ``latency_ms`` is the time of one input through all stages.
+    """
+
+    stage_of: tuple[int, ...]
+    stage_ms: tuple[float, ...]
+    scheduler: str = ""
+    bound_ms: float | None = None
+    optimal: bool = False
+
+    @property
+    def bottleneck_ms(self) -> float:
+        return max(self.stage_ms)
+
+    @property
+    def latency_ms(self) -> float:
+        return sum(self.stage_ms)
+
+    @property
+    def throughput_per_s(self) -> float:
+        return 1e3 / self.bottleneck_ms
+
+
+def evaluate(problem: PipelineProblem, stage_of: Sequence[int] | NDArray, scheduler: str = "") -> Schedule:
+    """The cost of a stage map.
+
+    Raises:
+        InputError: it has not one stage a unit, a stage is out of range, or a tensor goes backwards (names the units).
+    """
+    stages = np.asarray(stage_of, dtype=np.int64)
+    if stages.shape != (problem.n,):
+        raise InputError(f"a schedule needs one stage for each of {problem.n} units, found shape {stages.shape}.")
+    for unit in np.flatnonzero((stages < 0) | (stages >= problem.stages))[:1]:
+        raise InputError(f"{problem.names[unit]}: stage {stages[unit]} is not among 0 to {problem.stages - 1}.")
+    crossing = np.zeros(problem.stages + 1)
+    for tensor in problem.tensors:
+        first = 0 if tensor.producer == HOST else stages[tensor.producer] + 1
+        last = problem.stages if tensor.to_host else max((stages[c] for c in tensor.consumers), default=-1)
+        for consumer in tensor.consumers:
+            if stages[consumer] < first - 1:
+                raise InputError(
+                    f"{problem.names[tensor.producer]} (stage {first - 1}) feeds {problem.names[consumer]} "
+                    f"(stage {stages[consumer]}): a tensor cannot go backwards."
+                )
+        crossing[first : last + 1] += tensor.bytes
+    crossing /= problem.link_bytes_per_ms
+    time_ms = np.bincount(stages, problem.time_ms, problem.stages)
+    parameters = np.bincount(stages, problem.parameter_bytes, problem.stages)
+    stage_ms = problem.segment_ms(time_ms, parameters, crossing[:-1] + crossing[1:])
+    return Schedule(tuple(stages.tolist()), tuple(stage_ms.tolist()), scheduler)
+
+
+def _check(problem: PipelineProblem) -> None:
+    if problem.n == 0:
+        raise InputError("there is nothing to schedule: the network has no operators.")
+    if problem.stages < 1:
+        raise InputError(f"a pipeline needs at least one stage, found {problem.stages}.")
+    for name in ("cache_bytes", "link_bytes_per_ms"):
+        if not getattr(problem, name) > 0:
+            raise InputError(f"{name} must be positive, found {getattr(problem, name)}.")
+    for name in ("time_ms", "parameter_bytes"):
+        for unit in np.flatnonzero(~(getattr(problem, name) >= 0) | ~np.isfinite(getattr(problem, name)))[:1]:
+            raise InputError(f"{problem.names[unit]}: {name} is {getattr(problem, name)[unit]}: expected 0 or more.")
+    _topological_order(problem)
+    for unit in np.flatnonzero(np.isinf(problem._stream(problem.parameter_bytes)))[:1]:
+        raise InputError(
+            f"{problem.names[unit]} fits no stage: {problem.parameter_bytes[unit] / 1e6:.2f} MB of parameters, a cache "
+            f"of {problem.cache_bytes / 1e6:.2f} MB, and the device cannot stream."
+        )
+    _check_connected(problem)
+
+
+def _topological_order(problem: PipelineProblem) -> list[int]:
+    import heapq
+
+    waiting = [len(before) for before in problem.predecessors]
+    ready = [unit for unit, count in enumerate(waiting) if count == 0]
+    heapq.heapify(ready)
+    order = []
+    while ready:
+        unit = heapq.heappop(ready)
+        order.append(unit)
+        for successor in problem.successors[unit]:
+            waiting[successor] -= 1
+            if waiting[successor] == 0:
+                heapq.heappush(ready, successor)
+    if len(order) < problem.n:
+        stuck = next(unit for unit, count in enumerate(waiting) if count > 0)
+        raise InputError(f"the graph has a cycle at or before {problem.names[stuck]}: it cannot be cut into stages.")
+    return order
+
+
+def _check_connected(problem: PipelineProblem) -> None:
+    group = list(range(problem.n))
+
+    def root(unit: int) -> int:
+        while group[unit] != unit:
+            group[unit] = group[group[unit]]
+            unit = group[unit]
+        return unit
+
+    for tensor in problem.tensors:
+        ends = [unit for unit in (tensor.producer, *tensor.consumers) if unit != HOST]
+        for unit in ends[1:]:
+            group[root(unit)] = root(ends[0])
+    apart = next((unit for unit in range(problem.n) if root(unit) != root(0)), None)
+    if apart is not None:
+        raise InputError(
+            f"the graph is not connected: no tensor joins {problem.names[apart]} to {problem.names[0]}. Schedule the "
+            "parts as networks of their own."
+        )

@@ -1,0 +1,105 @@
+"""The learned scheduler: a policy orders the units, dynamic programming cuts the order, local search polishes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nas_proxy import files
+from nas_proxy.errors import InputError
+from nas_proxy.scheduling._orders import best_cut, bottlenecks
+from nas_proxy.scheduling._problem import PipelineProblem, Schedule, evaluate
+from nas_proxy.scheduling._refine import refine
+from nas_proxy.scheduling.respect._decode import decode
+from nas_proxy.scheduling.respect._features import encode
+from nas_proxy.scheduling.respect._policy import Policy
+
+__all__ = ["SHIPPED", "RespectScheduler", "load_policy", "save_policy", "save_weights"]
+
+#: Made by ``nas-proxy train respect`` with its default arguments.
+SHIPPED = Path(__file__).with_name("policy.safetensors")
+
+
+@dataclass(frozen=True)
+class RespectScheduler:
+    """After RESPECT (Yin et al., DAC 2023, arXiv 2304.04716), with the true bottleneck as reward.
+
+    The policy emits topological orders (only ready units can be chosen), so every schedule is feasible; the execution
+    order competes too, so none is worse than cutting that.
+
+    Attributes:
+        samples: orders decoded in one batch, the first of them greedily; 1 is greedy only.
+        polished: how many of the best schedules are improved by local search (0: none).
+        seed: of the draws.
+        weights: a safetensors file from ``nas-proxy train respect``; the shipped one where None.
+    """
+
+    samples: int = 32
+    polished: int = 4
+    seed: int = 0
+    weights: Path | None = None
+    name: str = "respect"
+    never_worse_than_dp: bool = field(default=True, init=False)
+
+    def __post_init__(self) -> None:
+        if self.samples < 1 or self.polished < 0:
+            raise InputError(
+                f"respect needs at least one sample and no negative number polished, found samples={self.samples}, "
+                f"polished={self.polished}."
+            )
+
+    def schedule(self, problem: PipelineProblem) -> Schedule:
+        policy = load_policy(self.weights or SHIPPED)
+        instance = encode(problem)
+        keys = [policy.keys(instance)]
+        orders = [np.array([problem.order]), decode([instance], keys, 1, None).orders]
+        if self.samples > 1:
+            rng = np.random.default_rng(self.seed)
+            orders.append(decode([instance], keys, self.samples - 1, rng).orders)
+        found = np.concatenate(orders)
+        ranked = np.argsort(bottlenecks(problem, found), kind="stable")
+        if self.polished == 0:
+            return best_cut(problem, found[ranked[0]], self.name)
+        starts = np.array([best_cut(problem, found[row]).stage_of for row in ranked[: self.polished]])
+        stages, bottleneck_ms = refine(problem, starts)
+        return evaluate(problem, stages[int(bottleneck_ms.argmin())], self.name)
+
+
+def save_policy(policy: Policy, path: str | Path, *, made_by: str) -> Path:
+    """Write a policy's weights as safetensors, with the command that made them."""
+    shape = {"width": str(policy.embed.out_features), "rounds": str(len(policy.mix))}
+    return save_weights(policy, path, made_by=made_by, **shape)
+
+
+def save_weights(module: torch.nn.Module, path: str | Path, **metadata: str) -> Path:
+    """Write a module's weights as safetensors, atomically."""
+    from safetensors.torch import save
+
+    weights = {name: tensor.contiguous() for name, tensor in module.state_dict().items()}
+    return files.write_bytes(path, save(weights, metadata))
+
+
+@lru_cache(maxsize=4)
+def load_policy(path: str | Path) -> Policy:
+    """A policy from its weights.
+
+    Raises:
+        InputError: the file is absent, not safetensors, or not a policy's weights.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file: expected weights from `nas-proxy train respect`.")
+    try:
+        with safe_open(path, "pt") as file:
+            shape = file.metadata() or {}
+            policy = Policy(int(shape["width"]), int(shape["rounds"]))
+            policy.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
+        raise InputError(f"{path}: not the weights of a scheduling policy: {error}") from None
+    return policy.eval()
