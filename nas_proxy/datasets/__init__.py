@@ -18,6 +18,7 @@ _latency_formats: Registry[Callable[..., LatencyTable]] = Registry(
         "help": "nas_proxy.datasets.help:read_help",
         "hw-nas-bench": "nas_proxy.datasets.hw_nas_bench:read_hw_nas_bench",
         "oneproxy": "nas_proxy.datasets.oneproxy:read_oneproxy",
+        "timm": "nas_proxy.datasets.timm:read_timm",
     },
 )
 _accuracy_formats: Registry[Callable[..., AccuracyTable]] = Registry(
@@ -25,12 +26,14 @@ _accuracy_formats: Registry[Callable[..., AccuracyTable]] = Registry(
     {
         "csv": "nas_proxy.datasets.csv_table:read_accuracies",
         "nats-bench": "nas_proxy.datasets.nats_bench:read_nats_bench",
+        "timm": "nas_proxy.datasets.timm:read_timm_accuracies",
     },
 )
 
 
 def load_latencies(format: str, path: str | Path, **options: Any) -> LatencyTable:
-    """Latencies from a file or folder in a named format: ``"csv"``, ``"help"``, ``"hw-nas-bench"`` or ``"oneproxy"``.
+    """Latencies from a file or folder in a named format: ``"csv"``, ``"help"``, ``"hw-nas-bench"``, ``"oneproxy"`` or
+    ``"timm"``.
 
     ``options`` are those of the format's reader: ``space`` for ``"csv"``, ``space`` and ``dataset`` for
     ``"hw-nas-bench"``, ``operators`` for ``"oneproxy"``.
@@ -43,7 +46,7 @@ def load_latencies(format: str, path: str | Path, **options: Any) -> LatencyTabl
 
 
 def load_accuracies(format: str, path: str | Path, index: str | Path | None = None, **options: Any) -> AccuracyTable:
-    """Accuracies in percent from a file in a named format, ``"csv"`` or ``"nats-bench"``.
+    """Accuracies in percent from a file in a named format, ``"csv"``, ``"nats-bench"`` or ``"timm"``.
 
     ``index`` is where the ``"nats-bench"`` reader finds the order of the architectures (HELP's ``str_arch2idx.pt``; by
     default ``../help/nasbench201/`` beside the table's folder). Further ``options`` are those of the format's reader.
