@@ -131,6 +131,112 @@ def export(
     Console().print(f"{len(chosen.archs)} networks in {output}; fill in latency_ms in {table}", soft_wrap=True)
 
 
+@app.command()
+def zoo(
+    proxy: Annotated[Path, typer.Option(help="Latencies of many timm networks on one device, as CSV or as timm's.")],
+    target: Annotated[Path | None, typer.Option(help="Latencies of a few of them on your device.")] = None,
+    top1: Annotated[
+        Path | None, typer.Option(help="timm's results CSV: which pretrained weights, how accurate.")
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write.")] = Path("zoo.csv"),
+    n: Annotated[int, typer.Option("-n", min=3, help="Without --target: how many networks to measure on it.")] = 20,
+    rows: Annotated[int, typer.Option(min=1, help="Show at most so many networks.")] = 60,
+    table: Annotated[Path | None, typer.Option(help="Your own table of costs, made by zoo-trace.")] = None,
+) -> None:
+    """Rank timm's pretrained networks on your device from 20 measurements, and show the accuracy-latency front."""
+    from nas_proxy import zoo
+    from nas_proxy.datasets.timm import read_timm_weights
+    from nas_proxy.spaces.timm_zoo import TimmZoo
+
+    space, console = TimmZoo(table) if table else TimmZoo(), Console()
+    measured = zoo.read_zoo_latencies(proxy, space)
+    if target is None:
+        zoo.write_to_fill_in(output, zoo.suggest_networks(measured, n, space))
+        console.print(f"Measure the {n} networks in {output} on your device and fill in latency_ms.", soft_wrap=True)
+        return
+    weights = read_timm_weights(top1) if top1 else None
+    ranking = zoo.rank_zoo(measured, zoo.read_zoo_latencies(target, space), space, weights)
+    console.print(zoo.render(ranking, rows))
+    console.print(f"{zoo.write_ranking(output, ranking.networks)}: all of them", soft_wrap=True)
+
+
+@app.command("zoo-trace")
+def zoo_trace(
+    networks: Annotated[
+        list[str], typer.Argument(help="Networks such as resnet50@224, or timm's tables that name them.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table; one that is there is extended.")],
+) -> None:
+    """Trace what timm's networks cost, for the table that the zoo's features come from; can be stopped and goes on."""
+    from nas_proxy.devices._progress import show_progress
+    from nas_proxy.spaces._timm_table import extend_table
+    from nas_proxy.zoo import networks_in
+
+    with show_progress("tracing") as on_progress:
+        failed = extend_table(output, networks_in(networks), on_progress)
+    for arch, reason in failed.items():
+        Console(stderr=True).print(f"not traced: {arch}: {escape(reason)}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def suggest(
+    proxy: Annotated[Path, typer.Argument(help="CSV of the proxy's measurements.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write, its latencies to be filled in.")],
+    n: Annotated[int, typer.Option("-n", help="How many architectures.")] = 20,
+    archs: Annotated[Path | None, typer.Option(help="Choose among those in this CSV; by default all.")] = None,
+    space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the candidates drawn.")] = 0,
+) -> None:
+    """Say which architectures to measure on a target device."""
+    from nas_proxy.ranking.from_csv import candidates, fit_csv, write_to_measure
+
+    model = next(iter(fit_csv(proxy, space).values()))
+    pool = candidates(model.space, archs, seed)
+    write_to_measure(output, model.space, [pool[i] for i in model.suggest(pool, n, seed)])
+    Console().print(f"{n} architectures of {len(pool)} in {output}; fill in latency_ms", soft_wrap=True)
+
+
+_PROXY = Annotated[Path, typer.Option("--proxy", help="CSV of one or several measured proxy devices.")]
+
+
+@app.command()
+def adapt(
+    targets: Annotated[Path, typer.Argument(help="CSV of one or several targets' measurements.")],
+    proxy: _PROXY,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV of predictions to write.")] = None,
+    archs: Annotated[Path | None, typer.Option(help="Predict those in this CSV; by default all.")] = None,
+    space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
+    method: Annotated[str, typer.Option(help="bayes or adaproxy.")] = "bayes",
+) -> None:
+    """Adapt to targets from their few measurements, and say how well each ranking will hold."""
+    from nas_proxy.ranking.from_csv import adapt_csv, candidates, fit_csv, quality_table, write_predictions
+
+    adapted = adapt_csv(fit_csv(proxy, space), targets, method=method)
+    Console().print(quality_table(adapted))
+    if output is not None:
+        write_predictions(output, adapted, candidates(adapted[0].model.proxy.space, archs))
+
+
+@app.command()
+def rank(
+    target: Annotated[Path, typer.Argument(help="CSV of the target's measurements.")],
+    proxy: _PROXY,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV of the ranking to write.")] = None,
+    archs: Annotated[Path | None, typer.Option(help="Rank those in this CSV; by default all.")] = None,
+    accuracy: Annotated[Path | None, typer.Option(help="CSV of accuracies: rank its Pareto front.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
+    space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
+) -> None:
+    """Rank architectures by their predicted latency, the fastest first; with accuracies, the Pareto front."""
+    from nas_proxy.ranking.from_csv import adapt_csv, fit_csv, rank_csv, ranking_table, write_predictions
+
+    adapted = adapt_csv(fit_csv(proxy, space), target)
+    ranking = rank_csv(adapted, archs, accuracy)
+    Console().print(ranking_table(ranking, top))
+    if output is not None:
+        write_predictions(output, adapted, ranking.archs)
+
+
 training = typer.Typer(help="Train the policies that ship with the package anew.", no_args_is_help=True)
 app.add_typer(training, name="train")
 

@@ -16,8 +16,8 @@ _FREE = 1e6
 def fit_adaproxy(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) -> Posterior:
     """Adapt to a target whose measurements are ``y`` ``(n,)``, in units of their mean.
 
-    ``a`` scales all of the proxy's weights, ``b`` each of them, ``c`` shifts the sum; the squared norm of ``b`` is penalised, and
-    how strongly is chosen by the leave-one-out error, which is closed form for ridge regression.
+    ``a`` scales all of the proxy's weights, ``b`` each of them, ``c`` shifts the sum; the squared norm of ``b`` is
+    penalised, and how strongly is chosen by the leave-one-out error, which is closed form for ridge regression.
     """
     own = inputs.columns * known.weights  # what each column adds to the proxy's latency
     fixed = np.column_stack([np.ones(len(y)), inputs.proxy])
@@ -39,6 +39,7 @@ def fit_adaproxy(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) 
     return Posterior(
         coefficients=variance * (dual @ rows),
         noise_sd=float(np.sqrt(noise_variance)),
+        freedom=max(float(np.trace(inverse)), 1.0),
         held_out=y - error,
         held_out_sd=np.sqrt(noise_variance / np.diagonal(inverse)),
         log_evidence=float(-0.5 * len(y) * np.log(noise_variance) + 0.5 * log_det),

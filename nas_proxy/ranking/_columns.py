@@ -14,12 +14,14 @@ from nas_proxy.spaces import SearchSpace
 __all__ = ["ColumnMap"]
 
 _CHOICES_SHARE = 0.3
+"""Prior variance of all indicators together, that of all features being 1: features come first."""
 _RARE = 3
+"""An option that fewer architectures have, or lack, gets no indicator: its weight could not be learnt."""
 
 
 @dataclass(frozen=True)
 class ColumnMap:
-    """The space's features and the indicators of its choices, each of mean 0 and variance 1 over reference architectures.
+    """The space's features and the indicators of its choices, of mean 0 and variance 1 over reference architectures.
 
     Features (totals of work, traffic, layers) are what devices have in common; the indicators let a model tell apart
     what the features leave together. Columns that the reference architectures do not vary are left out: nothing can be

@@ -7,10 +7,8 @@ from numpy.typing import NDArray
 
 __all__ = ["positive"]
 
-_SMALLEST_EXPONENT = -600.0
-
 
 def positive(latency: NDArray[np.float64], lowest: float) -> NDArray[np.float64]:
-    """``latency`` bent to stay positive below half of the ``lowest`` that was measured, keeping the order."""
+    """``latency`` bent smoothly to stay positive below half of the ``lowest`` that was measured; the order is kept."""
     knee = 0.5 * lowest
-    return np.where(latency >= knee, latency, knee * np.exp(np.clip(latency / knee - 1, _SMALLEST_EXPONENT, 0.0)))
+    return np.where(latency >= knee, latency, knee / (2 - np.minimum(latency, knee) / knee))

@@ -18,7 +18,8 @@ class Inputs:
 
     Attributes:
         proxy: the proxy model's prediction, standardised over the proxy's measurements, ``(n,)``.
-        residual: what the proxy measured beyond its prediction, in the same unit; 0 where it has not measured, ``(n,)``.
+        residual: what the proxy measured beyond its prediction, in the same unit, spikes damped; 0 where it has not
+            measured, ``(n,)``.
         columns: standardised columns of the space, ``(n, d)``.
     """
 
@@ -59,7 +60,8 @@ class Posterior:
 
     Attributes:
         coefficients: posterior mean, ``(3 + d,)``.
-        noise_sd: standard deviation of a typical measurement's noise.
+        noise_sd: scale of the measurements' Student-t noise.
+        freedom: degrees of freedom that ``noise_sd`` was estimated with: measurements less what was fitted to them.
         held_out, held_out_sd: prediction of each measurement from the others, ``(n,)``, and its standard deviation for
             a typical measurement.
         log_evidence: log density of the measurements under the method's prior; comparable between proxies.
@@ -67,6 +69,7 @@ class Posterior:
 
     coefficients: NDArray[np.float64]
     noise_sd: float
+    freedom: float
     held_out: NDArray[np.float64]
     held_out_sd: NDArray[np.float64]
     log_evidence: float

@@ -1,4 +1,4 @@
-"""Robust linear regression of many measurements: Student-t noise, ridge strength by evidence."""
+"""Robust linear regression of many measurements: Student-t noise, ridge penalties averaged by their evidence."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEGREES_OF_FREEDOM", "ROUNDS", "RobustRidge", "noise_inflation"]
+__all__ = ["DEGREES_OF_FREEDOM", "HALF_WIDTH", "ROUNDS", "RobustRidge", "noise_inflation"]
 
 DEGREES_OF_FREEDOM = 4.0
 """Of the Student-t noise. Timings have spikes (another process, a clock change); 4 is the usual choice for
 regression with outliers (Lange, Little & Taylor, JASA 1989)."""
+HALF_WIDTH = 1.1416
+"""68.27 % of Student-t noise of scale 1 and 4 degrees of freedom is within this."""
 ROUNDS = 4
 """Reweighting rounds of the EM algorithm for Student-t noise; it has converged to what ranking needs by then."""
 _STRENGTHS = np.logspace(-6, 3, 19)
@@ -29,15 +31,17 @@ class RobustRidge:
     """``y = intercept + columns @ weights + noise``, with the posterior of the weights.
 
     Attributes:
+        size: prior standard deviations of the weights, relative to each other, ``(d,)``.
         weights: posterior mean, ``(d,)``.
-        noise_sd: standard deviation of a typical measurement's noise.
-        prior_sd: of each weight before anything was measured.
-        axes, learnt: along each of the orthonormal ``axes`` ``(d, k)``, the measurements have taken away the part
+        noise_sd: scale of the measurements' Student-t noise.
+        prior_sd: of each weight, divided by its size, before anything was measured.
+        axes, learnt: of the weights divided by their sizes, along each of the orthonormal ``axes`` ``(d, k)``, the measurements have taken away the part
             ``learnt`` ``(k,)``, from 0 to 1, of the prior variance.
     """
 
     intercept: float
     centre: NDArray[np.float64]
+    size: NDArray[np.float64]
     weights: NDArray[np.float64]
     noise_sd: float
     prior_sd: float
@@ -45,50 +49,68 @@ class RobustRidge:
     learnt: NDArray[np.float64]
 
     @classmethod
-    def fit(cls, columns: NDArray[np.float64], y: NDArray[np.float64]) -> RobustRidge:
-        """Fit ``y`` of shape ``(n,)`` to ``columns`` of shape ``(n, d)``; ``d`` may exceed ``n``."""
+    def fit(
+        cls, columns: NDArray[np.float64], y: NDArray[np.float64], share: NDArray[np.float64] | None = None
+    ) -> RobustRidge:
+        """Fit ``y`` of shape ``(n,)`` to ``columns`` of shape ``(n, d)``; ``d`` may exceed ``n``.
+
+        ``share`` are the prior variances of the weights, relative to each other, ``(d,)``; by default all the same.
+        """
+        size = np.ones(columns.shape[1]) if share is None else np.sqrt(share * len(share))
         inflation = np.ones(len(y))
         for _ in range(ROUNDS):
-            model = _weighted(columns, y, 1 / inflation)
+            model = _weighted(columns, y, size, 1 / inflation)
             squared = (y - model.predict(columns)) ** 2
             # the median, for the first fits' variance is that of the outliers
             typical = max(float(np.median(squared)) / _MEDIAN_OF_SQUARE, 1e-24 * float(y @ y))
             inflation = noise_inflation(squared / typical)
-        return _weighted(columns, y, 1 / inflation)
+        return _weighted(columns, y, size, 1 / inflation)
 
     def predict(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
         """Expected ``y``, ``(n,)``."""
         return self.intercept + (columns - self.centre) @ self.weights
 
+    def damped_residual(self, columns: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What was measured beyond the prediction, ``(n,)``; the larger, the more of it is taken for a spike."""
+        residual = y - self.predict(columns)
+        return residual / noise_inflation((residual / self.noise_sd) ** 2)
+
     def predict_sd(self, columns: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Standard deviation of a new measurement, ``(n,)``."""
-        centred = columns - self.centre
+        """How far new measurements are from the prediction, ``(n,)``: 68 % of them are nearer."""
+        centred = (columns - self.centre) * self.size
         spread = (centred**2).sum(axis=1) - (centred @ self.axes) ** 2 @ self.learnt
-        return np.sqrt(self.noise_sd**2 + self.prior_sd**2 * np.maximum(spread, 0.0))
+        return np.sqrt((HALF_WIDTH * self.noise_sd) ** 2 + self.prior_sd**2 * np.maximum(spread, 0.0))
 
 
-def _weighted(columns: NDArray[np.float64], y: NDArray[np.float64], weight: NDArray[np.float64]) -> RobustRidge:
-    """Weighted ridge whose strength maximises the evidence, the noise variance integrated out."""
+def _weighted(
+    columns: NDArray[np.float64], y: NDArray[np.float64], size: NDArray[np.float64], weight: NDArray[np.float64]
+) -> RobustRidge:
+    """Weighted ridge regression, averaged over penalties by evidence, the noise variance integrated out."""
     weight = weight / weight.mean()
     centre, intercept = weight @ columns / weight.sum(), float(weight @ y / weight.sum())
     root = np.sqrt(weight)[:, None]
-    rows, target = (columns - centre) * root, (y - intercept) * root[:, 0]
+    rows, target = (columns - centre) * size * root, (y - intercept) * root[:, 0]
     n = len(y)
     squared, axes = _principal_axes(rows)
     along = axes.T @ (rows.T @ target)
     strengths = _STRENGTHS[:, None] * n
     left = np.maximum(target @ target - (along**2 / (squared + strengths)).sum(axis=1), 1e-24 * n)
     evidence = -0.5 * (n - 1) * np.log(left) - 0.5 * np.log1p(squared / strengths).sum(axis=1)
-    best = int(np.argmax(evidence))
-    noise_sd = float(np.sqrt(left[best] / n))
+    probability = np.exp(evidence - evidence.max())
+    probability /= probability.sum()
+    noise_variance = probability @ (left / n)
+    # of a weight before and after measuring
+    prior_variance = probability @ (left / n / strengths[:, 0])
+    variance = probability @ (left[:, None] / n / (squared + strengths))
     return RobustRidge(
         intercept=intercept,
         centre=centre,
-        weights=axes @ (along / (squared + strengths[best])),
-        noise_sd=noise_sd,
-        prior_sd=noise_sd / float(np.sqrt(strengths[best, 0])),
+        size=size,
+        weights=size * (axes @ (probability @ (along / (squared + strengths)))),
+        noise_sd=float(np.sqrt(noise_variance)),
+        prior_sd=float(np.sqrt(prior_variance)),
         axes=axes,
-        learnt=squared / (squared + strengths[best]),
+        learnt=1 - variance / prior_variance,
     )
 
 

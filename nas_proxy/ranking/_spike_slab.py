@@ -1,18 +1,19 @@
 """Linear proxy adaptation: exact Bayesian regression of a target's few measurements on the proxy and the space.
 
 The target's latency, in units of its mean, is linear in a constant, the proxy's prediction, what the proxy measured
-beyond its prediction, and the columns of the space. A target differs from its proxy in a little of everything and in a
-lot of few things (a slower memory, a dearer kernel launch), so the prior of the columns' weights is dense and small plus a
-*slab* on at most two features (spike and slab: Mitchell & Beauchamp, JASA 1988). Every hypothesis - how large the
-dense part is, how much the residual of the proxy counts, how noisy the measurements are, which features have slabs -
-is a Gaussian linear model, so its evidence and predictions have closed form; there are few enough to enumerate, and
-they are averaged by their evidence (Hoeting et al., Statistical Science 1999). Nothing is tuned.
+beyond its prediction, and the columns of the space. A target differs from its proxy in a little of everything and in
+a lot of few things (a slower memory, a dearer kernel launch), so the prior of the columns' weights is small and dense
+plus a *slab* on at most two features (spike and slab: Mitchell & Beauchamp, JASA 1988). A hypothesis says how large
+the dense part is, whether the proxy's residual counts, how noisy the measurements are, and which features have slabs.
+Each is a Gaussian linear model, so its evidence and its predictions have closed form; there are few enough to
+enumerate, and they are averaged by their evidence (Hoeting et al., Statistical Science 1999).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,164 +26,218 @@ __all__ = ["Prior", "fit_bayes"]
 
 @dataclass(frozen=True)
 class Prior:
-    """Variances in units of the variance of the measurements; lists are averaged over, by evidence.
+    """Prior variances, in units of the variance of the measurements; those in tuples are averaged over, by evidence.
 
     Attributes:
         constant: of the constant: wide.
         proxy: of the proxy's coefficient.
-        dense: of all columns together.
-        residual: of the coefficient of the proxy's residual: none, or as the proxy's.
+        dense: of the weights of all columns together.
         noise: of a typical measurement.
         slab: of the weight of a feature that matters.
-        features: at most so many features may have a slab; the ones that explain most alone.
+        residual: of the coefficient of the proxy's residual, if it counts.
+        residual_counts: prior probability that it does. It is mostly noise of the proxy's own measurements.
+        features: at most so many features are tried for slabs: those that explain most on their own.
         kept: so many hypotheses of the highest evidence are averaged.
     """
 
     constant: float = 25.0
     proxy: float = 1.0
-    dense: tuple[float, ...] = (0.001, 0.03, 0.3)
-    residual: tuple[float, ...] = (0.0, 1.0)
-    noise: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    dense: tuple[float, ...] = (0.01, 0.1, 1.0)
+    noise: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
     slab: tuple[float, ...] = (0.1, 1.0)
+    residual: float = 0.1
+    residual_counts: float = 0.1
     features: int = 64
     kept: int = 64
-
-    @property
-    def grid(self) -> NDArray[np.float64]:
-        """Columns dense, residual, noise."""
-        return np.array(list(product(self.dense, self.residual, self.noise)))
 
 
 @dataclass(frozen=True)
 class _Hypotheses:
-    """The best hypotheses: ``k`` Gaussian linear models of the same ``n`` measurements.
+    """The ``k`` best hypotheses: Gaussian linear models of the same ``n`` measurements.
 
-    ``variance`` is the prior variance of each coefficient, ``(k, 3 + d)``; ``noise`` that of a typical measurement.
+    ``probability`` sums to 1; ``variance`` is the prior variance of each coefficient, ``(k, 3 + d)``; ``noise`` that
+    of a typical measurement, ``(k,)``; ``log_evidence`` is that of all hypotheses, not of the best alone.
     """
 
-    posterior: NDArray[np.float64]
+    probability: NDArray[np.float64]
     variance: NDArray[np.float64]
     noise: NDArray[np.float64]
     log_evidence: float
 
 
-def fit_bayes(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge, prior: Prior = Prior()) -> Posterior:  # noqa: B008
+def fit_bayes(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge, prior: Prior | None = None) -> Posterior:
     """Adapt to a target whose measurements are ``y`` ``(n,)``, in units of their mean."""
-    centre, scale = y.mean(), y.std()
-    target, rows = (y - centre) / scale, inputs.matrix
+    prior = prior or Prior()
+    centre, scale = float(y.mean()), float(y.std())
+    target = (y - centre) / scale
     inflation = np.ones(len(y))
-    for last in [False] * (ROUNDS - 1) + [True]:
-        best = _hypotheses(inputs, target, known, prior, inflation)
-        gram = (rows * best.variance[:, None]) @ rows.T + np.einsum("k,nm->knm", best.noise, np.diag(inflation))
-        inverse = np.linalg.inv(gram)
-        dual = inverse @ target
-        # Rasmussen & Williams 2006, equation 5.12; the overall scale of each hypothesis at its most likely value
-        overall = dual @ target / len(y)
-        diagonal = np.diagonal(inverse, axis1=1, axis2=2)
-        error = dual / diagonal
-        spread = overall[:, None] / diagonal
-        without = np.log(best.posterior)[:, None] + 0.5 * np.log(spread) + 0.5 * error**2 / spread
-        without = np.exp(without - without.max(axis=0))
-        without /= without.sum(axis=0)
-        held_out = target - (without * error).sum(axis=0)
-        noise = best.posterior @ (overall * best.noise)
-        held_out_variance = (without * (spread + (target - error - held_out) ** 2)).sum(axis=0) - noise * (
-            inflation - 1
-        )
-        held_out_variance = np.maximum(held_out_variance, noise)
-        if not last:
-            inflation = noise_inflation((target - held_out) ** 2 / held_out_variance)
-
-    weighted = best.posterior[:, None] * (dual @ rows) * best.variance
-    coefficients = scale * weighted.sum(axis=0)
+    for _ in range(ROUNDS - 1):
+        average = _average(inputs, target, known, prior, inflation)
+        inflation = noise_inflation((target - average.held_out) ** 2 / average.held_out_variance)
+    average = _average(inputs, target, known, prior, inflation)
+    coefficients = scale * average.coefficients
     coefficients[0] += centre
     return Posterior(
         coefficients=coefficients,
-        noise_sd=float(scale * np.sqrt(noise)),
-        held_out=centre + scale * held_out,
-        held_out_sd=scale * np.sqrt(held_out_variance),
-        log_evidence=best.log_evidence - len(y) * float(np.log(scale)),
-        make_covariance=lambda: scale**2 * _covariance(best, rows, inverse, dual, overall),
+        noise_sd=scale * float(np.sqrt(average.noise)),
+        freedom=average.freedom,
+        held_out=centre + scale * average.held_out,
+        held_out_sd=scale * np.sqrt(average.held_out_variance),
+        log_evidence=average.log_evidence - len(y) * float(np.log(scale)),
+        make_covariance=lambda: scale**2 * average.covariance(),
     )
+
+
+@dataclass(frozen=True)
+class _Average:
+    """The average of the hypotheses, given how much each measurement's noise variance is inflated."""
+
+    hypotheses: _Hypotheses
+    rows: NDArray[np.float64]  # (n, 3 + d)
+    inverse: NDArray[np.float64]  # of the measurements' covariance, (k, n, n)
+    dual: NDArray[np.float64]  # inverse @ target, (k, n)
+    overall: NDArray[np.float64]  # the most likely scale of all variances of each hypothesis, (k,)
+    noise: float
+    freedom: float
+    held_out: NDArray[np.float64]
+    held_out_variance: NDArray[np.float64]
+
+    @property
+    def log_evidence(self) -> float:
+        return self.hypotheses.log_evidence
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Posterior mean of the coefficients under each hypothesis, ``(k, 3 + d)``."""
+        return (self.dual @ self.rows) * self.hypotheses.variance
+
+    @property
+    def coefficients(self) -> NDArray[np.float64]:
+        return self.hypotheses.probability @ self.means
+
+    def covariance(self) -> NDArray[np.float64]:
+        """Within the hypotheses and between them, ``(3 + d, 3 + d)``."""
+        deviations = self.means - self.coefficients
+        weights = self.hypotheses.probability * self.overall
+        total = (deviations * self.hypotheses.probability[:, None]).T @ deviations
+        total += np.diag(weights @ self.hypotheses.variance)
+        for weight, variance, inverse in zip(weights, self.hypotheses.variance, self.inverse, strict=True):
+            loaded = self.rows * variance
+            total -= weight * loaded.T @ inverse @ loaded
+        return total
+
+
+def _average(
+    inputs: Inputs, target: NDArray[np.float64], known: ProxyKnowledge, prior: Prior, inflation: NDArray[np.float64]
+) -> _Average:
+    best, rows, n = _hypotheses(inputs, target, known, prior, inflation), inputs.matrix, len(target)
+    covariance = (rows * best.variance[:, None]) @ rows.T
+    covariance[:, np.arange(n), np.arange(n)] += best.noise[:, None] * inflation
+    inverse = np.linalg.inv(covariance).astype(np.float64)
+    dual, diagonal = inverse @ target, np.diagonal(inverse, axis1=1, axis2=2)
+    overall = dual @ target / n
+    # leave-one-out in closed form (Rasmussen & Williams 2006, equation 5.12); without a measurement, the
+    # hypotheses that predict it badly are the more probable
+    error, variance = dual / diagonal, overall[:, None] / diagonal
+    log_without = np.log(best.probability)[:, None] + 0.5 * np.log(variance) + 0.5 * error**2 / variance
+    without = np.exp(log_without - log_without.max(axis=0))
+    without /= without.sum(axis=0)
+    held_out = target - (without * error).sum(axis=0)
+    spread = (without * (variance + (target - error - held_out) ** 2)).sum(axis=0)
+    noise = float(best.probability @ (overall * best.noise))
+    return _Average(
+        hypotheses=best,
+        rows=rows,
+        inverse=inverse,
+        dual=dual,
+        overall=overall,
+        noise=noise,
+        freedom=max(float(best.probability @ (best.noise * (diagonal @ inflation))), 1.0),
+        held_out=held_out,
+        held_out_variance=np.maximum(spread - noise * (inflation - 1), noise),
+    )
+
+
+@dataclass(frozen=True)
+class _Slabs:
+    """Alternatives for the slabs: the features that have one, -1 for none, its variance, and the log evidence."""
+
+    log_evidence: NDArray[np.float64]  # (grid, alternatives)
+    first: NDArray[np.int64]  # (alternatives,)
+    second: NDArray[np.int64]
+    variance: NDArray[np.float64]
 
 
 def _hypotheses(
     inputs: Inputs, target: NDArray[np.float64], known: ProxyKnowledge, prior: Prior, inflation: NDArray[np.float64]
 ) -> _Hypotheses:
-    """Evidence of every hypothesis, the overall scale integrated out, and the best of them."""
-    n, grid, features = len(target), prior.grid, inputs.columns[:, : known.n_features]
-    columns = inputs.columns * np.sqrt(known.share)
-    gram = (
+    """The evidence of every hypothesis, the scale of all variances integrated out, and the best of them.
+
+    A slab adds a rank-one term to the measurements' covariance, so the evidence of all single slabs and pairs follows
+    from one factorisation without slabs (matrix determinant and inversion lemmas).
+    """
+    n, columns = len(target), inputs.columns * np.sqrt(known.share)
+    grid = np.array(list(product(prior.dense, (0.0, prior.residual), prior.noise)))
+    log_prior = np.log(np.where(grid[:, 1] > 0, prior.residual_counts, 1 - prior.residual_counts))
+    covariance = (
         prior.constant
         + prior.proxy * np.outer(inputs.proxy, inputs.proxy)
-        + np.einsum("g,nm->gnm", grid[:, 0], columns @ columns.T)
-        + np.einsum("g,nm->gnm", grid[:, 1], np.outer(inputs.residual, inputs.residual))
-        + np.einsum("g,nm->gnm", grid[:, 2], np.diag(inflation))
+        + np.multiply.outer(grid[:, 0], columns @ columns.T)
+        + np.multiply.outer(grid[:, 1], np.outer(inputs.residual, inputs.residual))
+        + np.multiply.outer(grid[:, 2], np.diag(inflation))
     )
-    factor = np.linalg.cholesky(gram)
+    factor = np.linalg.cholesky(covariance)
+    tried = inputs.columns[:, : known.n_features]
     white = np.linalg.solve(
-        factor, np.broadcast_to(np.column_stack([target, features]), (len(grid), n, 1 + features.shape[1]))
+        factor, np.broadcast_to(np.column_stack([target, tried]), (len(grid), n, 1 + tried.shape[1]))
     )
-    half_log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)[:, None]
-    white_target, white_features = white[:, :, 0], white[:, :, 1:]
-    quadratic = (white_target**2).sum(axis=1)[:, None]
-    along = np.einsum("gnd,gn->gd", white_features, white_target)
-    across = white_features.transpose(0, 2, 1) @ white_features
+    target_white, white = white[:, :, 0], white[:, :, 1:]
+    quadratic = (target_white**2).sum(axis=1)
+    base = log_prior - np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+    along, own = np.einsum("gnd,gn->gd", white, target_white), (white**2).sum(axis=1)
+    feature = np.arange(tried.shape[1])
+    if len(feature) > prior.features:
+        explained = (along**2 / (own + 1)).max(axis=0)
+        feature = np.sort(np.argsort(-explained, kind="stable")[: prior.features])
+        white, along, own = white[:, :, feature], along[:, feature], own[:, feature]
 
-    def evidence(explained, half_log_det_slabs, count):
-        return -0.5 * n * np.log(quadratic - explained) - half_log_det - half_log_det_slabs - np.log(count)
+    def log_evidence(explained: Any, determinant: Any, alternatives: int) -> NDArray[np.float64]:
+        left = quadratic[:, None] - explained
+        return base[:, None] - 0.5 * n * np.log(left) - 0.5 * np.log(determinant) - np.log(max(alternatives, 1))
 
-    d = features.shape[1]
-    first, second = np.triu_indices(d, 1)
-    found = [(evidence(0.0, 0.0, 1), np.full(1, d), np.full(1, d), np.zeros(1))]
-    own = np.diagonal(across, axis1=1, axis2=2)
+    first, second = np.triu_indices(len(feature), 1)
+    across = (white.transpose(0, 2, 1) @ white)[:, first, second]
+    none = np.full(1, -1)
+    tables = [_Slabs(log_evidence(0.0, 1.0, 1), none, none, np.zeros(1))]
     for slab in prior.slab:
-        a = own + 1 / slab
-        found.append(
-            (
-                evidence(along**2 / a, 0.5 * np.log(a * slab), d * len(prior.slab)),
-                np.arange(d),
-                np.full(d, d),
-                np.full(d, slab),
-            )
-        )
-        cross, a1, a2, h1, h2 = across[:, first, second], a[:, first], a[:, second], along[:, first], along[:, second]
-        det = a1 * a2 - cross**2
-        found.append(
-            (
-                evidence(
-                    (a2 * h1**2 - 2 * cross * h1 * h2 + a1 * h2**2) / det,
-                    0.5 * np.log(det * slab**2),
-                    len(first) * len(prior.slab),
-                ),
-                first,
-                second,
-                np.full(len(first), slab),
-            )
-        )
-    log_evidence = np.concatenate([f[0] for f in found], axis=1)
-    one, two, slab = (np.concatenate([f[i] for f in found]) for i in (1, 2, 3))
-    top = log_evidence.max()
-    total = top + np.log(np.exp(log_evidence - top).sum() / len(grid))
-    kept = min(prior.kept, log_evidence.size)
-    flat = np.argpartition(log_evidence.ravel(), -kept)[-kept:]
-    g, h = np.unravel_index(flat, log_evidence.shape)
-    posterior = np.exp(log_evidence.ravel()[flat] - top)
-    variance = np.zeros((kept, 4 + inputs.columns.shape[1]))
-    variance[:, 0], variance[:, 1], variance[:, 2] = prior.constant, prior.proxy, grid[g, 1]
-    variance[:, 3:-1] = grid[g, 0, None] * known.share
-    at = np.arange(kept)
-    blank = variance.shape[1] - 1
-    variance[at, np.where(one[h] < d, 3 + one[h], blank)] += slab[h]
-    variance[at, np.where(two[h] < d, 3 + two[h], blank)] += slab[h]
-    return _Hypotheses(posterior / posterior.sum(), variance[:, :-1], grid[g, 2], float(total))
+        precision = own + 1 / slab
+        one, two, h1, h2 = precision[:, first], precision[:, second], along[:, first], along[:, second]
+        determinant = one * two - across**2
+        explained = (two * h1**2 - 2 * across * h1 * h2 + one * h2**2) / determinant
+        single = log_evidence(along**2 / precision, precision * slab, len(feature) * len(prior.slab))
+        pair = log_evidence(explained, determinant * slab**2, len(first) * len(prior.slab))
+        nothing = np.full(len(feature), -1)
+        tables.append(_Slabs(single, feature, nothing, np.full(len(feature), slab)))
+        tables.append(_Slabs(pair, feature[first], feature[second], np.full(len(first), slab)))
+    evidence = np.concatenate([table.log_evidence for table in tables], axis=1)
+    slab = np.concatenate([table.variance for table in tables])
 
-
-def _covariance(best, rows, inverse, dual, overall):
-    means = (dual @ rows) * best.variance
-    total = np.diag((best.posterior * overall) @ best.variance)
-    for p, scale, variance, inv in zip(best.posterior, overall, best.variance, inverse, strict=True):
-        loaded = rows * variance
-        total -= p * scale * loaded.T @ inv @ loaded
-    centred = means - best.posterior @ means
-    return total + (centred * best.posterior[:, None]).T @ centred
+    highest = evidence.max()
+    kept = np.argsort(-evidence, axis=None, kind="stable")[: prior.kept]
+    at, model = np.unravel_index(kept, evidence.shape)
+    probability = np.exp(evidence.ravel()[kept] - highest)
+    variance = np.empty((len(kept), 3 + inputs.columns.shape[1]))
+    variance[:, :3] = np.column_stack(
+        [np.full(len(kept), prior.constant), np.full(len(kept), prior.proxy), grid[at, 1]]
+    )
+    variance[:, 3:] = grid[at, 0, None] * known.share
+    for chosen in ([table.first for table in tables], [table.second for table in tables]):
+        chosen = np.concatenate(chosen)[model]
+        has = np.flatnonzero(chosen >= 0)
+        variance[has, 3 + chosen[has]] += slab[model[has]]
+    return _Hypotheses(
+        probability=probability / probability.sum(),
+        variance=variance,
+        noise=grid[at, 2],
+        log_evidence=float(highest + np.log(np.exp(evidence - highest).sum() / (len(grid) / 2))),
+    )

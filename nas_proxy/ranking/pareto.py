@@ -45,7 +45,7 @@ def hypervolume(
         return 0.0
     front = pareto_front(accuracy, latency_ms)
     costs = np.column_stack([-accuracy[front], latency_ms[front]])
-    return float(HV(ref_point=np.array([-reference_accuracy, reference_latency_ms]))(costs))
+    return float(np.asarray(HV(ref_point=np.array([-reference_accuracy, reference_latency_ms]))(costs)))
 
 
 def _checked(accuracy: ArrayLike, latency_ms: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

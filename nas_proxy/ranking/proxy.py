@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -53,11 +53,11 @@ class ProxyLatencyModel:
         columns = self.columns(archs)
         self.unit_ms = float(latency_ms.mean())
         y = latency_ms / self.unit_ms
-        self.ridge = RobustRidge.fit(columns, y)
+        self.ridge = RobustRidge.fit(columns, y, self.columns.share)
         fitted = self.ridge.predict(columns)
         self._centre, self._scale = float(fitted.mean()), float(max(fitted.std(), 1e-6 * y.std()))
         self._lowest = float(y.min())
-        residual = (y - fitted) / self._scale
+        residual = self.ridge.damped_residual(columns, y) / self._scale
         self._residual = {code.tobytes(): r for code, r in zip(self.space.encode(archs), residual, strict=True)}
         return self
 

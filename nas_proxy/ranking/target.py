@@ -12,13 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from nas_proxy.ranking._measurements import checked
 from nas_proxy.ranking._positive import positive
 from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
+from nas_proxy.ranking._robust import HALF_WIDTH
 from nas_proxy.ranking.monotonicity import Monotonicity, assess
 from nas_proxy.registry import Registry
 
 if TYPE_CHECKING:
     from nas_proxy.ranking.proxy import ProxyLatencyModel
 
-__all__ = ["AdaptationMethod", "TargetLatencyModel", "register_method"]
+__all__ = ["AdaptationMethod", "TargetLatencyModel", "method_names", "register_method"]
 
 AdaptationMethod = Callable[[Inputs, NDArray[np.float64], ProxyKnowledge], Posterior]
 
@@ -31,8 +32,17 @@ _methods: Registry[AdaptationMethod] = Registry(
 )
 
 
+def method_names() -> list[str]:
+    """Names of the adaptation methods."""
+    return list(_methods)
+
+
 def register_method(name: str, method: AdaptationMethod | str) -> None:
-    """Make an adaptation method known to :meth:`ProxyLatencyModel.adapt`."""
+    """Make an adaptation method known to :meth:`ProxyLatencyModel.adapt`.
+
+    It is called with the inputs of the ``n`` measured architectures, their latencies in units of their mean, ``(n,)``,
+    and what is known of the proxy. ``nas_proxy.testing.adaptation`` has the tests that it must pass.
+    """
     _methods.register(name, method)
 
 
@@ -44,20 +54,21 @@ class TargetLatencyModel:
         latency_ms = checked(proxy.space, archs, latency_ms, "the target's latencies")
         self.proxy, self.method, self.archs = proxy, method, list(archs)
         self.unit_ms = float(latency_ms.mean())
-        y = latency_ms / self.unit_ms
-        self._lowest = float(y.min())
-        self.posterior = fit(proxy.inputs(archs), y, proxy.knowledge)
+        self._y = latency_ms / self.unit_ms
+        self.posterior = fit(proxy.inputs(archs), self._y, proxy.knowledge)
 
     def predict(self, archs: Sequence[Any], return_std: bool = False) -> Any:
         """Latencies in ms, ``(n,)``; with ``return_std`` also the standard deviation of a measurement, ``(n,)``."""
         rows = self.proxy.inputs(archs).matrix
-        mean_ms = self.unit_ms * positive(rows @ self.posterior.coefficients, self._lowest)
+        mean_ms = self.unit_ms * positive(rows @ self.posterior.coefficients, float(self._y.min()))
         if not return_std:
             return mean_ms
         variance = np.maximum(((rows @ self.posterior.covariance) * rows).sum(axis=1), 0.0)
-        return mean_ms, self.unit_ms * np.sqrt(variance + self.posterior.noise_sd**2)
+        variance += (HALF_WIDTH * self.posterior.noise_sd) ** 2
+        n = len(self._y)  # that the scale of all variances was itself estimated makes Student's t of the normal
+        return mean_ms, self.unit_ms * np.sqrt(variance * n / (n - 2))
 
     @cached_property
     def monotonicity(self) -> Monotonicity:
         """How well this ranking will agree with the target's own, on architectures that were not measured."""
-        return assess(self.posterior, self.proxy.inputs(self.proxy.archs), None, len(self.archs))
+        return assess(self.posterior, self._y, self.proxy.inputs(self.proxy.archs))

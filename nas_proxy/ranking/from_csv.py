@@ -1,0 +1,178 @@
+"""Suggest, adapt and rank from CSV files of measurements, for the command line."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Group
+from rich.markup import escape
+from rich.table import Table
+
+from nas_proxy import files
+from nas_proxy.datasets import LatencyTable
+from nas_proxy.datasets.csv_table import read_accuracies, read_archs
+from nas_proxy.errors import InputError
+from nas_proxy.ranking.pareto import pareto_front
+from nas_proxy.ranking.proxy import ProxyLatencyModel
+from nas_proxy.ranking.selection import select_proxy
+from nas_proxy.ranking.target import TargetLatencyModel
+from nas_proxy.spaces import SearchSpace
+
+__all__ = [
+    "Adapted",
+    "Ranking",
+    "adapt_csv",
+    "candidates",
+    "fit_csv",
+    "quality_table",
+    "rank_csv",
+    "ranking_table",
+    "write_predictions",
+    "write_to_measure",
+]
+
+_POOL = 2_000
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """A target of a CSV, the proxy that serves it best and the model adapted from it."""
+
+    target: str
+    proxy: str
+    model: TargetLatencyModel
+
+
+def fit_csv(path: Path, space: str | None = None) -> dict[str, ProxyLatencyModel]:
+    """A proxy model of each device in a CSV, by the device's name.
+
+    Raises:
+        InputError: the file cannot be read, or a device has too few measurements.
+    """
+    table = LatencyTable.from_csv(path, space)
+    found = {}
+    for device in table.devices:
+        own = table.measured_on(device)
+        found[device] = ProxyLatencyModel(own.space).fit(own.archs, own.latency_ms(device))
+    return found
+
+
+def adapt_csv(proxies: Mapping[str, ProxyLatencyModel], path: Path, method: str = "bayes") -> list[Adapted]:
+    """A model of each device in a CSV of targets, adapted from the proxy that serves it best.
+
+    Raises:
+        InputError: the file cannot be read or holds another space, or a target has too few measurements.
+    """
+    table = LatencyTable.from_csv(path, next(iter(proxies.values())).space)
+    adapted = []
+    for target in table.devices:
+        own = table.measured_on(target)
+        given = own.archs, own.latency_ms(target)
+        chosen = select_proxy(proxies, *given)
+        adapted.append(Adapted(target, chosen, proxies[chosen].adapt(*given, method=method)))
+    return adapted
+
+
+def candidates(space: SearchSpace, path: Path | None, seed: int = 0) -> list[Any]:
+    """The architectures of a CSV; without one all of the space, or 2,000 at random where it cannot be listed."""
+    if path is not None:
+        return read_archs(path, space)
+    return space.enumerate() if space.enumerable else space.sample(_POOL, seed)
+
+
+def write_to_measure(path: Path, space: SearchSpace, archs: Sequence[Any]) -> Path:
+    """Write a CSV of architectures with the latencies left to fill in.
+
+    Raises:
+        InputError: the file exists: it may hold measurements.
+    """
+    if path.exists():
+        raise InputError(f"{path} exists and may hold measurements: give another name, or move it away.")
+    return _write(path, space, ("arch", "latency_ms"), ([space.to_str(arch), ""] for arch in archs))
+
+
+def write_predictions(path: Path, adapted: Sequence[Adapted], archs: Sequence[Any]) -> Path:
+    """Write the predicted latencies of ``archs`` on each target, and how far measurements will be from them."""
+    columns = [column for each in adapted for column in each.model.predict(archs, return_std=True)]
+    heading = [f"{what}_ms_{each.target}" for each in adapted for what in ("predicted", "std")]
+    space = adapted[0].model.proxy.space
+    rows = zip(map(space.to_str, archs), *(map(repr, column.tolist()) for column in columns), strict=True)
+    return _write(path, space, ("arch", *heading), rows)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Architectures by rising predicted latency; ``accuracy`` in percent, where it was given."""
+
+    target: str
+    space: SearchSpace
+    archs: list[Any]
+    latency_ms: NDArray[np.float64]
+    accuracy: NDArray[np.float64] | None
+
+
+def rank_csv(adapted: Sequence[Adapted], archs: Path | None, accuracy: Path | None) -> Ranking:
+    """Rank the architectures of a CSV (see :func:`candidates`), or the Pareto front of a CSV of accuracies.
+
+    Raises:
+        InputError: there are several targets, both or unreadable files are given.
+    """
+    if len(adapted) > 1:
+        names = ", ".join(each.target for each in adapted)
+        raise InputError(f"a ranking is of one target, but the CSV holds several devices: {names}.")
+    if archs is not None and accuracy is not None:
+        raise InputError("give --archs or --accuracy, not both: the accuracies say which architectures to rank.")
+    model = adapted[0].model
+    space = model.proxy.space
+    if accuracy is None:
+        pool, percent = candidates(space, archs), None
+        order = np.argsort(model.predict(pool), kind="stable")
+    else:
+        table = read_accuracies(accuracy, space)
+        pool, percent = list(table.archs), table.accuracy
+        order = pareto_front(percent, model.predict(pool))
+    found = [pool[i] for i in order]
+    return Ranking(adapted[0].target, space, found, model.predict(found), None if percent is None else percent[order])
+
+
+def ranking_table(ranking: Ranking, top: int) -> Table:
+    """The first ``top`` of a ranking, to print."""
+    what = "fastest" if ranking.accuracy is None else "Pareto front"
+    table = Table(title=f"{what} on {ranking.target}: {min(top, len(ranking.archs))} of {len(ranking.archs)}")
+    for heading in ("predicted [ms]", *(["accuracy [%]"] if ranking.accuracy is not None else []), "architecture"):
+        table.add_column(heading, overflow="fold")
+    for i, arch in enumerate(ranking.archs[:top]):
+        percent = [] if ranking.accuracy is None else [f"{ranking.accuracy[i]:.2f}"]
+        table.add_row(f"{ranking.latency_ms[i]:.4g}", *percent, escape(ranking.space.to_str(arch)))
+    return table
+
+
+def quality_table(adapted: Sequence[Adapted]) -> Group:
+    """What each target's ranking is worth, to print."""
+    table = Table(title="how well the predicted rankings will agree with the devices")
+    for heading in ("target", "proxy", "measured", "Kendall's tau", "90 % interval", "Spearman"):
+        table.add_column(heading)
+    verdicts = []
+    for each in adapted:
+        quality = each.model.monotonicity
+        low, high = quality.interval
+        numbers = f"{quality.kendall_tau:.3f}", f"{low:.2f} to {high:.2f}", f"{quality.spearman:.3f}"
+        table.add_row(each.target, each.proxy, str(quality.n), *numbers)
+        verdicts.append(f"[bold]{escape(each.target)}[/]: {quality.verdict}")
+    return Group(table, *verdicts)
+
+
+def _write(path: Path, space: SearchSpace, heading: Sequence[str], rows: Any) -> Path:
+    out = io.StringIO()
+    out.write(f"# space: {space.name}\n")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(heading)
+    writer.writerows(rows)
+    return files.write_text(path, out.getvalue())

@@ -1,0 +1,172 @@
+"""The proxy's model: fit, predict, suggest, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from nas_proxy import ProxyLatencyModel
+from nas_proxy.errors import InputError, UnknownNameError
+
+
+@pytest.mark.parametrize(("space", "n"), [("nasbench201", 60), ("nasbench201", 600), ("fbnet", 60), ("fbnet", 600)])
+def test_predicts_what_it_has_not_seen(space, n):
+    """Sixty measurements of FBNet are fewer than its columns."""
+    model = ProxyLatencyModel(space)
+    archs = model.space.sample(n + 300, seed=1)
+    features = dict(zip(model.space.feature_names, model.space.features(archs).T, strict=True))
+    work = features["macs" if space == "fbnet" else "executed_macs"]
+    rng = np.random.default_rng(0)
+    latency = (1 + work / work.mean()) * np.exp(0.02 * rng.standard_normal(len(archs)))
+    model.fit(archs[:n], latency[:n])
+    predicted, sd = model.predict(archs[n:], return_std=True)
+    assert stats.spearmanr(predicted, latency[n:])[0] > 0.95
+    within = (np.abs(predicted - latency[n:]) < sd).mean()
+    assert 0.5 < within < 0.9
+
+
+def test_spikes_do_not_bend_the_model(population):
+    latency = population.device(macs=2, noise=0.01)
+    spiked = latency.copy()
+    spiked[::10] *= 4
+    clean, robust = (ProxyLatencyModel("nasbench201").fit(population.archs, y) for y in (latency, spiked))
+    assert np.allclose(robust.predict(population.archs), clean.predict(population.archs), rtol=0.02)
+
+
+def test_more_columns_than_measurements_and_constant_columns():
+    model = ProxyLatencyModel("fbnet")
+    archs = model.space.sample(5, seed=0)
+    model.fit(archs, [1.0, 2.0, 3.0, 4.0, 5.0])
+    predicted, sd = model.predict(model.space.sample(50, seed=1), return_std=True)
+    assert (predicted > 0).all()
+    assert np.isfinite(sd).all()
+
+
+def test_architectures_that_the_columns_cannot_tell_apart():
+    """No column varies over the measured: the model is their mean."""
+    archs = [
+        "|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|",
+        "|none~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|",
+        "|none~0|+|nor_conv_3x3~0|none~1|+|none~0|none~1|none~2|",
+    ]
+    model = ProxyLatencyModel("nasbench201").fit(archs, [1.0, 1.1, 0.9])
+    assert np.isfinite(model.predict(archs)).all()
+    assert np.isfinite(model.adapt(archs, [2.0, 2.2, 2.1]).predict(archs)).all()
+
+
+@settings(max_examples=10, deadline=None)
+@given(factor=st.floats(1e-3, 1e3))
+def test_units_do_not_matter(population, factor):
+    latency = population.device(kernels=1, noise=0.05)
+    which = np.arange(0, 600, 30)
+    given = [population.archs[i] for i in which]
+    one, other = (ProxyLatencyModel("nasbench201").fit(population.archs, f * latency) for f in (1, factor))
+    assert np.allclose(other.predict(population.archs), factor * one.predict(population.archs), rtol=1e-6)
+    assert np.array_equal(one.suggest(population.archs, 10), other.suggest(population.archs, 10))
+    target = population.device(macs=0.2, live=1, noise=0.05, seed=3)[which]
+    slow = one.adapt(given, target).predict(population.archs)
+    fast = other.adapt(given, target / factor).predict(population.archs)
+    assert np.allclose(slow, factor * fast, rtol=1e-5)
+    # the order is the same but for pairs that rounding decides
+    assert stats.kendalltau(slow, fast)[0] > 0.9999
+
+
+@settings(max_examples=5, deadline=None)
+@given(seed=st.integers(0, 2**31))
+def test_order_of_measurements_does_not_matter(population, seed):
+    latency = population.device(kernels=1, noise=0.05)
+    shuffled = np.random.default_rng(seed).permutation(len(latency))
+    one = ProxyLatencyModel("nasbench201").fit(population.archs, latency)
+    other = ProxyLatencyModel("nasbench201").fit([population.archs[i] for i in shuffled], latency[shuffled])
+    assert np.allclose(one.predict(population.archs), other.predict(population.archs), rtol=1e-8)
+
+
+def test_refitting_forgets(population):
+    model = ProxyLatencyModel("nasbench201").fit(population.archs, population.device(macs=1))
+    before = model.predict(population.archs)
+    model.fit(population.archs, population.device(macs=0, kernels=1))
+    assert not np.allclose(before, model.predict(population.archs))
+
+
+def test_sequences_of_mappings_are_architectures_too():
+    model = ProxyLatencyModel("mobilenetv3")
+    archs = model.space.sample(30, seed=0)
+    latency = model.space.features(archs)[:, 0]
+    model.fit(archs, 1 + latency / latency.mean() + 0.01 * np.arange(30))
+    assert model.predict(archs).shape == (30,)
+    assert len(model.suggest(archs, 5)) == 5
+
+
+class TestSuggest:
+    def test_distinct_deterministic_and_seeded(self):
+        model = ProxyLatencyModel("nasbench201")
+        archs = model.space.enumerate()
+        model.fit(archs[::100], 1 + np.random.default_rng(0).random(len(archs[::100])))
+        chosen = model.suggest(archs, 20, seed=0)
+        assert chosen.shape == (20,)
+        assert len(set(chosen)) == 20
+        assert np.array_equal(chosen, model.suggest(archs, 20, seed=0))
+        assert not np.array_equal(chosen, model.suggest(archs, 20, seed=1))
+
+    def test_a_longer_list_begins_with_the_shorter(self, population):
+        model = ProxyLatencyModel("nasbench201").fit(population.archs, population.device())
+        assert np.array_equal(model.suggest(population.archs, 20)[:7], model.suggest(population.archs, 7))
+
+    def test_all_of_the_pool(self, population):
+        model = ProxyLatencyModel("nasbench201").fit(population.archs, population.device())
+        assert sorted(model.suggest(population.archs[:12], 12)) == list(range(12))
+
+    def test_tells_more_than_random_samples(self, population):
+        model = ProxyLatencyModel("nasbench201").fit(population.archs, population.device())
+        inputs = model.inputs(population.archs)
+
+        def information(which):
+            rows = np.column_stack([inputs.proxy, inputs.columns * np.sqrt(model.columns.share)])[which]
+            return np.linalg.slogdet(np.eye(len(which)) + rows @ rows.T)[1]
+
+        rng = np.random.default_rng(0)
+        random = [information(rng.choice(600, 20, replace=False)) for _ in range(20)]
+        assert information(model.suggest(population.archs, 20)) > max(random)
+
+    @pytest.mark.parametrize("n", [0, -1, 601])
+    def test_number_out_of_range(self, population, n):
+        model = ProxyLatencyModel("nasbench201").fit(population.archs, population.device())
+        with pytest.raises(InputError, match="n must be between 1 and 600"):
+            model.suggest(population.archs, n)
+
+
+class TestRefusals:
+    @pytest.mark.parametrize("stage", ["fit", "adapt"])
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda a, y: (a, [*y[:4], np.nan]), r"architecture 4 .* is nan"),
+            (lambda a, y: (a, [*y[:4], np.inf]), r"architecture 4 .* is inf"),
+            (lambda a, y: (a, [0.0, *y[1:]]), r"architecture 0 .* is 0.0"),
+            (lambda a, y: (a, [-1.0, *y[1:4], -2.0]), "and 1 others are not positive"),
+            (lambda a, y: (a[:2], y[:2]), "at least 3 measurements, found 2: measure more"),
+            (lambda a, y: (a, y[:4]), r"each of the 5 architectures, found an array of shape \(4,\)"),
+            (lambda a, y: (a, [[v] for v in y]), r"found an array of shape \(5, 1\)"),
+            (lambda a, y: ([*a[:4], a[1]], y), r"architecture 4 .* was already given as architecture 1"),
+            (lambda a, y: (a, [3.0] * 5), "all 5 latencies are 3.0 ms, so architectures have no rank"),
+            (lambda a, y: ([*a[:4], "|x~0|"], y), "nasbench201"),
+        ],
+    )
+    def test_measurements(self, population, stage, change, message):
+        archs, latency = change(population.archs[:5], list(population.device()[:5]))
+        model = ProxyLatencyModel("nasbench201")
+        if stage == "adapt":
+            model.fit(population.archs, population.device())
+        with pytest.raises(InputError, match=message):
+            getattr(model, stage)(archs, latency)
+
+    def test_unknown_space(self):
+        with pytest.raises(UnknownNameError, match="Did you mean 'nasbench201'"):
+            ProxyLatencyModel("nasbench-201")
+
+    def test_not_fitted(self, population):
+        with pytest.raises(InputError, match="call fit"):
+            ProxyLatencyModel("nasbench201").predict(population.archs)
