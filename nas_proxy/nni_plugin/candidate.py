@@ -55,10 +55,18 @@ class Candidate:
         return space.to_choices(space.from_str(self.arch)) | {_KEY: asdict(self)}
 
     @staticmethod
-    def arch_in(parameters: Any) -> str | None:
-        """The canonical text in NNI's parameters, None where they are not of this package."""
-        found = parameters.get(_KEY) if isinstance(parameters, Mapping) else None
-        return found["arch"] if isinstance(found, Mapping) else None
+    def arch_in(parameters: Any, space: SearchSpace | None = None) -> str | None:
+        """The canonical text in NNI's parameters, None where they are not of this package.
+
+        With ``space``, choices by label alone will do too: those of data that users import into an experiment.
+        """
+        if not isinstance(parameters, Mapping):
+            return None
+        if isinstance(found := parameters.get(_KEY), Mapping):
+            return found["arch"]
+        if space is not None and set(parameters) == set(space.choices):
+            return space.to_str(space.from_choices(parameters))
+        return None
 
     @classmethod
     def from_parameters(cls, parameters: Any) -> Candidate:

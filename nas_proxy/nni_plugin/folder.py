@@ -1,0 +1,112 @@
+"""A run's folder: all that a run reads and writes, and what it takes to continue it."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from nas_proxy import files
+from nas_proxy.errors import InputError
+from nas_proxy.nni_plugin.state import StateFile
+
+__all__ = ["Record", "RunFolder"]
+
+_PATIENCE_S = 60  # NNI's manager gives up its own orderly shutdown after as long
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run remembers of itself."""
+
+    name: str
+    experiment_id: str | None = None
+    manager_pid: int | None = None
+
+
+class RunFolder:
+    """Paths in a run's folder, its record, and the right to work in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.absolute()
+        self.experiment = self.path / "experiment.yml"
+        self.state = StateFile.inside(self.path)
+
+    @classmethod
+    def new(cls, path: Path | None, name: str) -> RunFolder:
+        """An empty folder: ``path``, or the first free ``runs/<name>-<number>``.
+
+        Raises:
+            InputError: ``path`` holds something already, or no folder can be made.
+        """
+        try:
+            if path is None:
+                number = 1
+                while (path := Path("runs") / f"{name}-{number}").exists():
+                    number += 1
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise InputError(
+                    f"{path}: is not empty: give another --folder, or continue a run with --resume {path}."
+                )
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be made or written to: {error.strerror}: give another --folder."
+            ) from None
+        return cls(path)
+
+    @property
+    def how_to_resume(self) -> str:
+        """What to tell the user of an interrupted run."""
+        return f"Go on with: nas-proxy run --resume {self.path}"
+
+    @property
+    def record(self) -> Record:
+        """What the run remembers.
+
+        Raises:
+            InputError: the folder holds no run.
+        """
+        try:
+            return Record(**json.loads((self.path / "run.json").read_text()))
+        except FileNotFoundError:
+            raise InputError(f"{self.path}: holds no run: expected a folder that `nas-proxy run` has made.") from None
+
+    @record.setter
+    def record(self, record: Record) -> None:
+        files.write_json(self.path / "run.json", asdict(record))
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Only one process works in the folder; a manager that a killed run left behind has ended first.
+
+        Raises:
+            InputError: another process works in the folder.
+        """
+        with (self.path / "run.lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise InputError(f"{self.path}: another `nas-proxy run` is at work here: wait for it.") from None
+            self._await_old_manager()
+            yield
+
+    def _await_old_manager(self) -> None:
+        record = self.record
+        if record.manager_pid is None:
+            return
+        try:
+            manager = psutil.Process(record.manager_pid)
+            if record.experiment_id not in manager.cmdline():  # the number belongs to another process by now
+                return
+            manager.terminate()
+            family = [manager, *manager.children(recursive=True)]
+            for process in psutil.wait_procs(family, timeout=_PATIENCE_S)[1]:
+                process.kill()
+        except psutil.NoSuchProcess:
+            return

@@ -1,0 +1,137 @@
+"""From settings to latency models: measurements made or loaded, the proxy fitted, each target adapted."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_proxy.datasets import LatencyTable, load_latencies
+from nas_proxy.devices import get_device, measure
+from nas_proxy.errors import InputError
+from nas_proxy.nni_plugin.settings import SearchSettings, Source
+from nas_proxy.ranking import ProxyLatencyModel
+
+__all__ = ["LatencyModels", "prepare"]
+
+_PROXY_SAMPLES = 60
+_TARGET_SAMPLES = 20
+_POOL = 2_000  # architectures of a space too large to list from which the target's samples are suggested
+
+#: Called with what is done ("proxy", or a target's name), how many architectures are measured, and of how many.
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class LatencyModels:
+    """What predicts latency in a search, and what it rests on.
+
+    ``samples`` holds, for ``"proxy"`` and each target, the architectures measured; ``evidence`` a fingerprint of them.
+    """
+
+    space: Any
+    proxy: ProxyLatencyModel
+    targets: Mapping[str, Any]
+    samples: Mapping[str, LatencyTable]
+    evidence: Mapping[str, str]
+
+
+def prepare(settings: SearchSettings, folder: Path, on_progress: OnProgress | None = None) -> LatencyModels:
+    """Measure or load the proxy and the targets, and fit and adapt their models.
+
+    Measurements are kept in ``folder / "measurements"``; what is there already is not measured again.
+
+    Raises:
+        InputError: a device, table or path does not exist, or holds too little.
+    """
+    space = settings.make_space()
+    collect = _Collector(space, folder / "measurements", settings.seed, on_progress)
+    proxy_table = collect.proxy(settings.proxy)
+    proxy = ProxyLatencyModel(space).fit(proxy_table.archs, _latency_ms(proxy_table))
+    tables = {name: collect.target(name, target, proxy) for name, target in settings.targets.items()}
+    return LatencyModels(
+        space=space,
+        proxy=proxy,
+        targets={name: proxy.adapt(table.archs, _latency_ms(table)) for name, table in tables.items()},
+        samples={"proxy": proxy_table, **tables},
+        evidence={
+            "the settings": settings.fingerprint,
+            "the proxy's measurements": _fingerprint(proxy_table),
+            **{f"the measurements of target {name!r}": _fingerprint(table) for name, table in tables.items()},
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Collector:
+    """Gets one-device tables of measurements, wherever they come from."""
+
+    space: Any
+    folder: Path
+    seed: int
+    on_progress: OnProgress | None
+
+    def proxy(self, source: Source) -> LatencyTable:
+        if source.device is not None:
+            archs = self.space.sample(source.samples or _PROXY_SAMPLES, self.seed)
+            return self._measured("proxy", source, archs)
+        table = self._read(source)
+        if source.samples is not None and source.samples < len(table):
+            rng = np.random.default_rng(self.seed)
+            table = _rows(table, rng.choice(len(table), source.samples, replace=False))
+        return table
+
+    def target(self, name: str, source: Source, proxy: ProxyLatencyModel) -> LatencyTable:
+        if source.device is not None:
+            pool = self.space.enumerate() if self.space.enumerable else self.space.sample(_POOL, self.seed)
+            chosen = proxy.suggest(pool, source.samples or _TARGET_SAMPLES, seed=self.seed)
+            return self._measured(name, source, [pool[i] for i in chosen])
+        table = self._read(source)
+        samples = source.samples or (_TARGET_SAMPLES if source.dataset else None)
+        if samples is not None and samples < len(table):
+            table = _rows(table, proxy.suggest(table.archs, samples, seed=self.seed))
+        return table
+
+    def _measured(self, name: str, source: Source, archs: list[Any]) -> LatencyTable:
+        assert source.device is not None
+        device = get_device(source.device)
+        path = Path(source.csv) if source.csv else self.folder / f"{name}.csv"
+
+        def on_progress(done: int, total: int) -> None:
+            if self.on_progress is not None:
+                self.on_progress(name, done, total)
+
+        table = measure(device, self.space, archs, path, on_progress=on_progress)
+        return _rows(table, table.rows(archs))
+
+    def _read(self, source: Source) -> LatencyTable:
+        if source.dataset is not None:
+            assert source.path is not None
+            table, where = load_latencies(source.dataset, source.path), source.path
+        else:
+            assert source.csv is not None
+            table, where = LatencyTable.from_csv(source.csv, self.space), source.csv
+        if table.space != self.space.name:
+            raise InputError(f"{where}: holds {table.space}, but the search is in {self.space.name}.")
+        columns = table.devices if source.column is None else (source.column,)
+        if len(columns) != 1:
+            raise InputError(f"{where}: holds several devices; say which with `column`: {', '.join(columns)}.")
+        return table.measured_on(*columns)
+
+
+def _latency_ms(table: LatencyTable) -> Any:
+    return table.latency_ms(table.devices[0])
+
+
+def _rows(table: LatencyTable, rows: Any) -> LatencyTable:
+    return LatencyTable(table.space, tuple(table.archs[i] for i in rows), table.devices, table.values_ms[rows])
+
+
+def _fingerprint(table: LatencyTable) -> str:
+    digest = hashlib.sha256("\n".join(map(str, table.archs)).encode())
+    digest.update(np.ascontiguousarray(table.values_ms, dtype="<f8").tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,80 @@
+"""Before the search: latency models made while the user watches, and what they are worth said and written down."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from nas_proxy import files
+from nas_proxy.nni_plugin.latency import LatencyModels, prepare
+from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.search import SearchEngine
+
+__all__ = ["prepare_shown"]
+
+
+def prepare_shown(settings: SearchSettings, folder: Path, console: Console) -> LatencyModels:
+    """Measure or load, fit and adapt, with progress; show how well each target's ranking is known.
+
+    ``adaptation.json`` and, where the space can be listed, ``predictions.csv`` in ``folder`` keep what was found.
+
+    Raises:
+        InputError: see :func:`~nas_proxy.nni_plugin.latency.prepare`; or no candidate can meet the limits.
+    """
+    tasks: dict[str, TaskID] = {}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+
+        def on_progress(name: str, done: int, total: int) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(f"measuring {name}", total=total)
+            progress.update(tasks[name], completed=done)
+
+        models = prepare(settings, folder, on_progress)
+    SearchEngine(models.space, models.targets, settings.limits_ms, seed=settings.seed)  # refuses impossible limits
+    console.print(_table(models, settings))
+    _write(models, folder)
+    return models
+
+
+def _table(models: LatencyModels, settings: SearchSettings) -> Table:
+    table = Table(title=f"latency ranking in {models.space.name}, adapted from the proxy's")
+    for heading in ("target", "measured", "Kendall's tau", "interval", "limit [ms]", "verdict"):
+        table.add_column(heading)
+    for name, model in models.targets.items():
+        quality = model.monotonicity
+        low, high = quality.interval
+        limit = settings.targets[name].limit_ms
+        table.add_row(
+            name,
+            str(quality.n),
+            f"{quality.kendall_tau:.3f}",
+            f"{low:.2f} to {high:.2f}",
+            "none" if limit is None else f"{limit:g}",
+            quality.verdict,
+        )
+    return table
+
+
+def _write(models: LatencyModels, folder: Path) -> None:
+    files.write_json(
+        folder / "adaptation.json", {name: asdict(model.monotonicity) for name, model in models.targets.items()}
+    )
+    if not models.space.enumerable:
+        return
+    archs = models.space.enumerate()
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["arch", *(f"predicted_latency_ms_{name}" for name in models.targets)])
+    predicted = np.stack([model.predict(archs) for model in models.targets.values()], axis=1)
+    writer.writerows(
+        [models.space.to_str(arch), *map(repr, row)] for arch, row in zip(archs, predicted.tolist(), strict=True)
+    )
+    files.write_text(folder / "predictions.csv", text.getvalue())

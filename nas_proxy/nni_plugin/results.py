@@ -1,0 +1,88 @@
+"""What a search found: the Pareto front as a table, a CSV and a plot."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from nas_proxy import files
+from nas_proxy.nni_plugin.session import Result
+
+__all__ = ["front_of", "front_table", "write_csv", "write_plot"]
+
+
+def front_of(results: Sequence[Result], targets: Sequence[str]) -> list[Result]:
+    """Results that no other beats in accuracy and in predicted latency on every target, fastest first."""
+    if not results:
+        return []
+    costs = np.array([[-result.accuracy, *(result.latency_ms[name] for name in targets)] for result in results])
+    beaten = [bool(np.any((costs <= cost).all(axis=1) & (costs < cost).any(axis=1))) for cost in costs]
+    front = [result for result, worse in zip(results, beaten, strict=True) if not worse]
+    return sorted(front, key=lambda result: result.latency_ms[targets[0]])
+
+
+def front_table(front: Sequence[Result], targets: Sequence[str]) -> Table:
+    """The front for the terminal."""
+    table = Table(title="Pareto front: accuracy against predicted latency")
+    table.add_column("architecture", overflow="fold")
+    table.add_column("accuracy", justify="right")
+    for name in targets:
+        table.add_column(f"{name} [ms]", justify="right")
+    for result in front:
+        table.add_row(result.arch, f"{result.accuracy:.2f}", *(f"{result.latency_ms[name]:.3g}" for name in targets))
+    return table
+
+
+def write_csv(path: Path, results: Sequence[Result], front: Sequence[Result], targets: Sequence[str]) -> Path:
+    """All results, in the order they were proposed, with a column that says which are on the front."""
+    on_front = {result.arch for result in front}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["arch", "accuracy", *(f"predicted_latency_ms_{name}" for name in targets), "on_front"])
+    for result in results:
+        latencies = [repr(result.latency_ms[name]) for name in targets]
+        writer.writerow([result.arch, repr(result.accuracy), *latencies, int(result.arch in on_front)])
+    return files.write_text(path, text.getvalue())
+
+
+def write_plot(
+    path: Path,
+    results: Sequence[Result],
+    targets: Sequence[str],
+    limits_ms: Mapping[str, float],
+    title: str,
+) -> Path:
+    """A PNG with one panel per target: every candidate trained, the front on that target, and its limit."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.5 * len(targets), 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    for panel, name in zip(np.atleast_1d(figure.subplots(1, len(targets), sharey=True)), targets, strict=True):
+        _panel(panel, results, name, limits_ms.get(name))
+    image = io.BytesIO()
+    figure.savefig(image, format="png", dpi=150)
+    return files.write_bytes(path, image.getvalue())
+
+
+def _panel(panel: Any, results: Sequence[Result], target: str, limit_ms: float | None) -> None:
+    front = front_of(results, [target])
+    panel.scatter(*_points(results, target), s=18, color="0.65", label="trained")
+    panel.plot(*_points(front, target), "o-", color="C0", drawstyle="steps-post", label="Pareto front")
+    if limit_ms is not None:
+        panel.axvline(limit_ms, color="C3", linestyle="--", label=f"limit {limit_ms:g} ms")
+    panel.set_xlabel(f"predicted latency on {target} [ms]")
+    panel.set_ylabel("accuracy")
+    panel.grid(alpha=0.3)
+    panel.legend()
+
+
+def _points(results: Sequence[Result], target: str) -> tuple[list[float], list[float]]:
+    return [result.latency_ms[target] for result in results], [result.accuracy for result in results]

@@ -1,0 +1,149 @@
+"""A search that survives its process: what is proposed, waited for and known, on disk after each step.
+
+Both NNI faces, the tuner and the strategy, are thin layers over this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nas_proxy.errors import InputError
+from nas_proxy.nni_plugin.state import StateFile
+from nas_proxy.search import SearchEngine, SearchExhausted
+from nas_proxy.spaces import SearchSpace
+
+__all__ = ["Failure", "Result", "Session", "Waiting", "failures_in", "results_in"]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A candidate on its way: its canonical text and its predicted latency on each target."""
+
+    arch: str
+    latency_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Result:
+    """An evaluated candidate."""
+
+    arch: str
+    accuracy: float
+    latency_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A candidate whose evaluation failed, and why."""
+
+    arch: str
+    reason: str
+
+
+class Session:
+    """Ask/tell over a :class:`~nas_proxy.search.SearchEngine`, in canonical texts of architectures.
+
+    Args:
+        engine: a fresh engine; its state is restored from ``file`` if that holds one.
+        file: where the state is written after each step.
+        evidence: fingerprints of what the search stands on (settings, measurements), by what they are called. A state
+            written with others is refused.
+
+    Raises:
+        InputError: the state on disk was made with other settings or measurements, or cannot be read.
+    """
+
+    def __init__(self, engine: SearchEngine, file: StateFile, evidence: Mapping[str, str]) -> None:
+        self.space: SearchSpace = engine.space
+        self.waiting: dict[str, Waiting] = {}
+        self.succeeded: set[str] = set()
+        self.failed: dict[str, Failure] = {}
+        self._lost: list[str] = []
+        self._engine = engine
+        self._file = file
+        self._evidence = dict(evidence)
+        if (state := file.read()) is not None:
+            self._restore(state)
+
+    @property
+    def proposed(self) -> int:
+        """How many distinct candidates are on their way or done."""
+        return len(self.waiting) + len(self.succeeded) + len(self.failed)
+
+    def propose(self) -> Waiting | None:
+        """The next candidate, None once nothing feasible is left; one that was lost in a crash comes again."""
+        if self._lost:
+            return self.waiting[self._lost.pop(0)]
+        try:
+            proposal = self._engine.ask()
+        except SearchExhausted:
+            return None
+        candidate = Waiting(self.space.to_str(proposal.arch), dict(proposal.latency_ms))
+        self.waiting[candidate.arch] = candidate
+        self._save()
+        return candidate
+
+    def succeed(self, arch: str, accuracy: float) -> None:
+        """A candidate's accuracy is known, also of one that was not proposed. A second answer changes nothing."""
+        if self._is_news(arch):
+            self._engine.tell(self.space.from_str(arch), accuracy)
+            self.succeeded.add(arch)
+            self._save()
+
+    def fail(self, arch: str, reason: str) -> None:
+        """A candidate's evaluation failed; it is not proposed again. A second answer changes nothing."""
+        if self._is_news(arch):
+            self._engine.tell_failed(self.space.from_str(arch))
+            self.failed[arch] = Failure(arch, reason)
+            self._save()
+
+    def resume(self, running: Collection[str | None]) -> int:
+        """After a restart: ``running`` candidates will report by themselves, other waiting ones are proposed anew.
+
+        Returns how many of the waiting ones are running.
+        """
+        self._lost = [arch for arch in self.waiting if arch not in running]
+        return len(self.waiting) - len(self._lost)
+
+    def _is_news(self, arch: str) -> bool:
+        if arch in self.succeeded or arch in self.failed:
+            return False
+        if arch in self._lost:
+            self._lost.remove(arch)
+        self.waiting.pop(arch, None)
+        return True
+
+    def _save(self) -> None:
+        self._file.write(
+            {
+                "evidence": self._evidence,
+                "waiting": [asdict(candidate) for candidate in self.waiting.values()],
+                "failures": [asdict(failure) for failure in self.failed.values()],
+                "engine": self._engine.state(),
+            }
+        )
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        for what, fingerprint in self._evidence.items():
+            if state["evidence"].get(what) != fingerprint:
+                raise InputError(
+                    f"{what} changed since this search was started ({self._file.path}): results found under the old "
+                    "and the new do not mix. Put the old back to resume, or start a new run."
+                )
+        self._engine.load_state(state["engine"])
+        self.waiting = {entry["arch"]: Waiting(**entry) for entry in state["waiting"]}
+        self.succeeded = {result.arch for result in results_in(state)}
+        self.failed = {failure.arch: failure for failure in failures_in(state)}
+        self._lost = list(self.waiting)
+
+
+def results_in(state: Mapping[str, Any] | None) -> list[Result]:
+    """The results in a session's state, in the order they came."""
+    return [Result(**entry) for entry in state["engine"]["results"]] if state else []
+
+
+def failures_in(state: Mapping[str, Any] | None) -> list[Failure]:
+    """The failures in a session's state, in the order they came."""
+    return [Failure(**entry) for entry in state["failures"]] if state else []

@@ -1,0 +1,89 @@
+"""Watching an experiment until it ends, one way or another."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentError
+from nas_proxy.nni_plugin.manager import Manager
+from nas_proxy.nni_plugin.session import failures_in, results_in
+from nas_proxy.nni_plugin.state import StateFile
+
+__all__ = ["watch"]
+
+_POLL_S = 1.0
+_SILENCE = 20  # polls without an answer before the manager counts as dead
+_SETTLE_S = 15.0
+
+
+def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> str | None:
+    """Show progress until the experiment is done; returns the first failed trial's standard error, if one failed.
+
+    Raises:
+        ExperimentError: NNI reports an error.
+        InterruptedExperimentError: the manager or the tuner died, or was stopped from outside.
+    """
+    silent = 0
+    with _progress(console) as progress:
+        task = progress.add_task("searching", total=trials, note="NNI starts")
+        while True:
+            _check_alive(manager)
+            try:
+                status, errors = manager.client.status()
+                jobs = manager.client.trials()
+                silent = 0
+            except requests.RequestException as error:
+                silent += 1
+                if silent >= _SILENCE:
+                    raise InterruptedExperimentError(f"NNI's manager does not answer: {error}.") from None
+                time.sleep(_POLL_S)
+                continue
+            succeeded, failed = (sum(job.status == "SUCCEEDED" for job in jobs), sum(job.failed for job in jobs))
+            progress.update(task, completed=succeeded + failed, note=_note(state.read(), failed))
+            if status == "ERROR":
+                raise ExperimentError("\n".join(manager.client.tuner_errors() or errors))
+            if status in {"STOPPING", "STOPPED"}:
+                raise InterruptedExperimentError("the experiment was stopped from outside.")
+            if status == "DONE":
+                _settle(state, succeeded)
+                return manager.client.first_failure() if failed else None
+            time.sleep(_POLL_S)
+
+
+def _check_alive(manager: Manager) -> None:
+    if not manager.alive:
+        raise InterruptedExperimentError(f"NNI's manager ended by itself, with code {manager.process.returncode}.")
+    if not manager.tuner_alive:
+        raise InterruptedExperimentError("the tuner's process died.")
+
+
+def _settle(state: StateFile, succeeded: int) -> None:
+    """NNI is done once it has the last result; the tuner may need a moment more to have it on disk."""
+    deadline = time.monotonic() + _SETTLE_S
+    while time.monotonic() < deadline:
+        known = state.read()
+        if len(results_in(known)) + len(failures_in(known)) >= succeeded:
+            return
+        time.sleep(0.2)
+
+
+def _note(state: dict[str, Any] | None, failed: int) -> str:
+    results = results_in(state)
+    best = f"best {max(result.accuracy for result in results):.2f}" if results else "first candidates in training"
+    return best + (f", {failed} failed" if failed else "")
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )

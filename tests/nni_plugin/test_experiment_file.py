@@ -1,0 +1,198 @@
+"""A configuration is checked as a whole before anything starts."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from rich.console import Console
+
+from nas_proxy import resources
+from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
+from nas_proxy.nni_plugin import compat, run
+from nas_proxy.nni_plugin.experiment import Experiment
+from nas_proxy.nni_plugin.folder import Record, RunFolder
+
+
+def test_read(toy: Any) -> None:
+    experiment = Experiment.read(toy.write())
+    assert experiment.trials == 5
+    assert experiment.settings.proxy.csv == str(toy.folder / "proxy.csv")
+
+
+@pytest.mark.parametrize("name", ["quickstart", "nasbench201-table"])
+def test_shipped_configurations(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_PROXY_DATA", "/data")
+    assert Experiment.read(resources.find("configs", name)).trials > 0
+
+
+def test_missing_data_folder_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NAS_PROXY_DATA", raising=False)
+    with pytest.raises(InputError, match="environment variable NAS_PROXY_DATA is not set"):
+        Experiment.read(resources.find("configs", "nasbench201-table"))
+
+
+def test_placed_in_a_folder_it_is_the_same_with_absolute_paths(toy: Any) -> None:
+    experiment = Experiment.read(toy.write())
+    placed = experiment.placed_in(toy.folder / "run")
+    assert placed.settings.folder == str(toy.folder / "run")
+    assert placed.settings.fingerprint == experiment.settings.fingerprint
+    canonical = placed.canonical()
+    assert canonical.experiment_working_directory == str(toy.folder / "run" / "nni")
+    assert canonical.trial_code_directory == str(toy.folder)
+
+
+def test_unknown_field_of_nni(toy: Any) -> None:
+    toy.config["trialConcurency"] = 1
+    with pytest.raises(InputError, match=r"(?i)NNI does not take this configuration: .*trialconcurency"):
+        Experiment.read(toy.write())
+
+
+def test_field_that_nni_refuses_without_a_word(toy: Any) -> None:
+    toy.config["trialConcurrency"] = 0
+    with pytest.raises(InputError, match="a field is missing or out of range"):
+        Experiment.read(toy.write())
+
+
+def test_missing_number_of_trials(toy: Any) -> None:
+    del toy.config["maxTrialNumber"]
+    with pytest.raises(InputError, match="maxTrialNumber is missing"):
+        Experiment.read(toy.write())
+
+
+def test_another_tuner(toy: Any) -> None:
+    toy.config["tuner"] = {"name": "TPE"}
+    with pytest.raises(InputError, match=r"tuner\.className: expected .*ProxyTuner, found 'TPE'"):
+        Experiment.read(toy.write())
+
+
+def test_bad_argument_names_its_place(toy: Any) -> None:
+    toy.class_args["targets"]["phone"]["limit"] = 3
+    with pytest.raises(InputError, match=r"toy\.yml: tuner\.classArgs.*\n.*targets\.phone\.limit: unknown field"):
+        Experiment.read(toy.write())
+
+
+def test_bad_yaml(toy: Any) -> None:
+    path = toy.write()
+    path.write_text("tuner: [")
+    with pytest.raises(InputError, match=r"toy\.yml: not valid YAML"):
+        Experiment.read(path)
+
+
+def test_password_is_refused(toy: Any) -> None:
+    machine = {"host": "10.0.0.1", "user": "me", "password": "secret"}
+    toy.config["trainingService"] = {"platform": "remote", "machineList": [machine]}
+    with pytest.raises(InputError, match=r"trainingService\.machineList\.0\.password must not .*sshKeyFile") as error:
+        Experiment.read(toy.write())
+    assert "secret" not in str(error.value)
+
+
+def test_unknown_configuration() -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'quickstart'"):
+        run.start("quikstart", None, run.Options(), Console())
+
+
+def test_trial_command_that_cannot_work(toy: Any) -> None:
+    toy.config["trialCommand"] = "python -m nas_proxy.trial --evaluator evaluator:evalaute"
+    with pytest.raises(InputError, match=r"(?s)trialCommand: .* cannot work: .*evalaute"):
+        run.start(toy.write(), toy.folder / "run", run.Options(), Console())
+    assert not (toy.folder / "run").exists()
+
+
+def test_interpreter_that_is_not_there(toy: Any) -> None:
+    toy.config["trialCommand"] = "/no/such/python -m nas_proxy.trial --train digits"
+    with pytest.raises(InputError, match=r"cannot work: .*/no/such/python"):
+        run.start(toy.write(), None, run.Options(), Console())
+
+
+def test_port_in_use(toy: Any) -> None:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        with pytest.raises(InputError, match=f"port {port} is in use: .*another --port"):
+            run.start(toy.write(), toy.folder / "run", run.Options(port=port), Console())
+    assert not (toy.folder / "run").exists()
+
+
+def test_limits_that_no_candidate_can_meet(toy: Any) -> None:
+    toy.class_args["targets"]["phone"]["limit_ms"] = 1e-6
+    with pytest.raises(InputError, match="phone"):
+        run.start(toy.write(), toy.folder / "run", run.Options(), Console())
+
+
+def test_nni_missing(toy: Any) -> None:
+    """Import of nni blocked: the message comes before anything else happens."""
+    code = (
+        "import sys; sys.modules['nni'] = None\n"
+        "from nas_proxy.cli import main\n"
+        f"sys.argv = ['nas-proxy', 'run', {str(toy.write())!r}]; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}
+    )
+    assert done.returncode == 2
+    assert "NNI cannot be imported" in done.stderr
+    assert "pip install nni==3.0" in done.stderr
+
+
+def test_another_nni(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compat.importlib.metadata, "version", lambda name: "2.10")
+    with pytest.raises(InputError, match=r"made for NNI 3\.0, found 2\.10"):
+        compat.require_nni()
+    monkeypatch.undo()
+    monkeypatch.setitem(sys.modules, "nni", None)
+    with pytest.raises(MissingDependencyError, match="pip install nni"):
+        compat.require_nni()
+
+
+# -- the run's folder --------------------------------------------------------------------------------------------------
+
+
+def test_folders_are_numbered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [RunFolder.new(None, "toy").path.relative_to(tmp_path).as_posix() for _ in range(2)]
+    assert names == ["runs/toy-1", "runs/toy-2"]
+
+
+def test_folder_with_something_in_it(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"is not empty.*--resume"):
+        RunFolder.new(tmp_path, "toy")
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="give another --folder"):
+        RunFolder.new(tmp_path / "file" / "run", "toy")
+
+
+def test_folder_without_a_run(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds no run"):
+        run.resume(tmp_path, run.Options(), Console())
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.record = Record("toy")
+    with folder.claimed(), pytest.raises(InputError, match="another `nas-proxy run` is at work"), folder.claimed():
+        pass
+
+
+def test_a_manager_left_behind_is_ended_but_no_other_process(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    with psutil.Popen(["sleep", "100"]) as other:
+        folder.record = Record("toy", "abcdefgh", other.pid)
+        with folder.claimed():
+            assert other.is_running()
+        other.kill()
+    with psutil.Popen(["bash", "-c", "sleep 100; true", "abcdefgh"]) as manager:
+        folder.record = Record("toy", "abcdefgh", manager.pid)
+        with folder.claimed():
+            assert manager.wait(1) != 0
