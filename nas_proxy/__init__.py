@@ -38,10 +38,13 @@ _HOMES = {
     "nas_proxy.ranking": ["Monotonicity", "ProxyLatencyModel", "hypervolume", "pareto_front", "select_proxy"],
     "nas_proxy.spaces": ["get_space"],
 }
+_SUBPACKAGES = {"graph"}
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"nas_proxy.{name}")
     if name in _HOME:
         return getattr(importlib.import_module(_HOME[name]), name)
     raise AttributeError(f"module 'nas_proxy' has no attribute {name!r}")

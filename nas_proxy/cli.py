@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -62,6 +63,24 @@ def inspect(
     from nas_proxy.graph import annotate, from_onnx, render
 
     Console().print(render(annotate(from_onnx(model, batch=batch), precision), rows=rows))
+
+
+@app.command("map")
+def map_layer(
+    layer: Annotated[str, typer.Option(help="Such as conv:64x64x56x56x3x3 (K, C, P, Q, R, S) or gemm:128x768x768.")],
+    device: Annotated[str, typer.Option(help="A spatial accelerator, by name or path.")] = "eyeriss",
+    budget: Annotated[int, typer.Option(help="Evaluations to spend.")] = 1000,
+    objective: Annotated[str, typer.Option(help="edp, latency or energy.")] = "edp",
+    max_cycles: Annotated[float | None, typer.Option(help="With energy: the latency limit.")] = None,
+    mapper: Annotated[str, typer.Option(help="How to search.")] = "marl",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same mapping.")] = 0,
+    picture: Annotated[Path | None, typer.Option(help="Save where the energy goes, as .png or .svg.")] = None,
+) -> None:
+    """Find a good mapping of one layer to a simulated accelerator, and show it."""
+    from nas_proxy.mapping import map_to_device, show
+
+    found = map_to_device(layer, device, objective, budget=budget, max_cycles=max_cycles, mapper=mapper, seed=seed)
+    show(*found, picture)
 
 
 @app.command()
@@ -180,7 +199,7 @@ def zoo_trace(
 
 @app.command()
 def suggest(
-    proxy: Annotated[Path, typer.Argument(help="CSV of the proxy's measurements.")],
+    proxy: Annotated[Path, typer.Option(help="CSV of the proxy's measurements.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write, its latencies to be filled in.")],
     n: Annotated[int, typer.Option("-n", help="How many architectures.")] = 20,
     archs: Annotated[Path | None, typer.Option(help="Choose among those in this CSV; by default all.")] = None,
@@ -190,7 +209,10 @@ def suggest(
     """Say which architectures to measure on a target device."""
     from nas_proxy.ranking.from_csv import candidates, fit_csv, write_to_measure
 
-    model = next(iter(fit_csv(proxy, space).values()))
+    models = fit_csv(proxy, space)
+    if len(models) > 1:
+        raise InputError(f"{proxy} holds several devices: {', '.join(models)}. Suggesting needs a CSV of one.")
+    [model] = models.values()
     pool = candidates(model.space, archs, seed)
     write_to_measure(output, model.space, [pool[i] for i in model.suggest(pool, n, seed)])
     Console().print(f"{n} architectures of {len(pool)} in {output}; fill in latency_ms", soft_wrap=True)
@@ -201,26 +223,28 @@ _PROXY = Annotated[Path, typer.Option("--proxy", help="CSV of one or several mea
 
 @app.command()
 def adapt(
-    targets: Annotated[Path, typer.Argument(help="CSV of one or several targets' measurements.")],
     proxy: _PROXY,
+    target: Annotated[Path, typer.Option(help="CSV of one or several targets' measurements.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV of predictions to write.")] = None,
     archs: Annotated[Path | None, typer.Option(help="Predict those in this CSV; by default all.")] = None,
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
     method: Annotated[str, typer.Option(help="bayes or adaproxy.")] = "bayes",
 ) -> None:
     """Adapt to targets from their few measurements, and say how well each ranking will hold."""
-    from nas_proxy.ranking.from_csv import adapt_csv, candidates, fit_csv, quality_table, write_predictions
+    from nas_proxy.ranking import from_csv
 
-    adapted = adapt_csv(fit_csv(proxy, space), targets, method=method)
-    Console().print(quality_table(adapted))
     if output is not None:
-        write_predictions(output, adapted, candidates(adapted[0].model.proxy.space, archs))
+        from_csv.require_no_measurements(output)
+    adapted = from_csv.adapt_csv(from_csv.fit_csv(proxy, space), target, method=method)
+    Console().print(from_csv.quality_table(adapted))
+    if output is not None:
+        from_csv.write_predictions(output, adapted, from_csv.candidates(adapted[0].model.proxy.space, archs))
 
 
 @app.command()
 def rank(
-    target: Annotated[Path, typer.Argument(help="CSV of the target's measurements.")],
     proxy: _PROXY,
+    target: Annotated[Path, typer.Option(help="CSV of the target's measurements.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV of the ranking to write.")] = None,
     archs: Annotated[Path | None, typer.Option(help="Rank those in this CSV; by default all.")] = None,
     accuracy: Annotated[Path | None, typer.Option(help="CSV of accuracies: rank its Pareto front.")] = None,
@@ -228,13 +252,15 @@ def rank(
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
 ) -> None:
     """Rank architectures by their predicted latency, the fastest first; with accuracies, the Pareto front."""
-    from nas_proxy.ranking.from_csv import adapt_csv, fit_csv, rank_csv, ranking_table, write_predictions
+    from nas_proxy.ranking import from_csv
 
-    adapted = adapt_csv(fit_csv(proxy, space), target)
-    ranking = rank_csv(adapted, archs, accuracy)
-    Console().print(ranking_table(ranking, top))
     if output is not None:
-        write_predictions(output, adapted, ranking.archs)
+        from_csv.require_no_measurements(output)
+    adapted = from_csv.adapt_csv(from_csv.fit_csv(proxy, space), target)
+    ranking = from_csv.rank_csv(adapted, archs, accuracy)
+    Console().print(from_csv.ranking_table(ranking, top))
+    if output is not None:
+        from_csv.write_predictions(output, adapted, ranking.archs)
 
 
 training = typer.Typer(help="Train the policies that ship with the package anew.", no_args_is_help=True)
@@ -277,11 +303,19 @@ def nnictl(context: typer.Context) -> None:
 
 def main() -> None:
     """Entry point: an error raised on purpose is printed as one message; a bug keeps its traceback."""
+    sys.path.insert(0, os.getcwd())  # the user's own spaces and evaluators, as with `python -m`
     try:
         app()
     except NasProxyError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
+        message, exit_code = str(error), error.exit_code
+    except OSError as error:
+        if error.filename is None:
+            raise
+        message, exit_code = f"{error.filename}: {error.strerror}.", InputError.exit_code
+    else:
+        return
+    Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    sys.exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,15 @@
 
 ``arch`` (the space's canonical text) and ``latency_ms`` are required; ``device`` allows several devices in one file
 (without it, the device is called as the file); further columns are ignored. Lines that start with ``#`` are comments;
-``# space: <name>`` says which space the architectures are of. A second row may state units, and must say ``ms``.
+``# space: <text>`` says which space the architectures are of, parameters included. A second row may state units, and
+must say ``ms``.
 Rows whose latency is empty are still to be measured: they are left out, and the log says how many.
 """
 
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 import logging
 import math
@@ -30,7 +32,7 @@ from nas_proxy import files
 from nas_proxy.datasets._read import require_file
 from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
 from nas_proxy.errors import InputError
-from nas_proxy.spaces import get_space
+from nas_proxy.spaces import get_space, space_text
 
 if TYPE_CHECKING:
     from nas_proxy.spaces import SearchSpace
@@ -87,6 +89,8 @@ def _open(path: str | Path, space: str | SearchSpace | None, required: tuple[str
     if not rows:
         raise InputError(f"{path}: expected a header with the columns {', '.join(required)}; the file is empty.")
     columns = tuple(rows[0][1])
+    if twice := {name for name in columns if columns.count(name) > 1}:
+        raise InputError(f"{path}: the column {min(twice)!r} is there twice: keep one.")
     for name in required:
         if name not in columns:
             raise _missing_column(path, name, columns)
@@ -103,9 +107,13 @@ def _space_of(path: Path, given: str | SearchSpace | None, stated: str | None) -
             f"{path}: of which search space are these architectures? Say so, or start the file with a line "
             "'# space: <name>'."
         )
+    if given is None and ":" in (stated or ""):
+        raise InputError(
+            f"{path}: is of {stated!r}, a space of your own. A file cannot have code run: name the space yourself."
+        )
     space = get_space(given or stated or "") if given is None or isinstance(given, str) else given
-    if stated is not None and stated != space.name:
-        raise InputError(f"{path}: holds architectures of {stated!r}, but is read as {space.name!r}.")
+    if stated is not None and stated != space_text(space):
+        raise InputError(f"{path}: holds architectures of {stated!r}, but is read as {space_text(space)!r}.")
     return space
 
 
@@ -117,7 +125,9 @@ def _missing_column(path: Path, name: str, columns: tuple[str, ...]) -> InputErr
                 f"{path}: expected latencies in milliseconds in a column 'latency_ms', found {other!r}. Convert the "
                 "values to milliseconds and rename the column."
             )
-    return InputError(f"{path}: the column {name!r} is missing; found: {', '.join(columns)}.")
+    close = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
+    rename = f" Is it {close[0]!r}? Then rename that." if close else ""
+    return InputError(f"{path}: the column {name!r} is missing; found: {', '.join(columns)}.{rename}")
 
 
 def _number(file: _File, row: _Row, column: str) -> float:
@@ -194,7 +204,7 @@ def read_latencies(path: str | Path, space: str | SearchSpace | None = None) -> 
     values = np.full((len(archs), len(devices)), np.nan)
     for (text, device), (_, value) in found.items():
         values[row_of[text], column_of[device]] = value
-    return LatencyTable(file.space.name, tuple(archs.values()), devices, values)
+    return LatencyTable(space_text(file.space), tuple(archs.values()), devices, values)
 
 
 def write_latencies(path: str | Path, table: LatencyTable) -> Path:
@@ -228,4 +238,4 @@ def read_accuracies(path: str | Path, space: str | SearchSpace | None = None) ->
             raise InputError(f"{file.path}, line {row.line}: {text} is there twice.")
         archs[text] = arch
         accuracy.append(value)
-    return AccuracyTable(file.space.name, tuple(archs.values()), np.array(accuracy))
+    return AccuracyTable(space_text(file.space), tuple(archs.values()), np.array(accuracy))

@@ -65,7 +65,7 @@ class LatencyTable(_Table):
     """Latencies of architectures on one or several devices.
 
     Attributes:
-        space: name of the search space.
+        space: text of the search space (:func:`nas_proxy.spaces.space_text`).
         archs: the ``n`` architectures, all distinct.
         devices: names of the ``d`` devices.
         values_ms: latencies, ``(n, d)``; NaN where a device has not measured an architecture.
@@ -144,7 +144,7 @@ class AccuracyTable(_Table):
     """Accuracies of architectures.
 
     Attributes:
-        space: name of the search space.
+        space: text of the search space (:func:`nas_proxy.spaces.space_text`).
         archs: the ``n`` architectures, all distinct.
         accuracy: test accuracies in percent, ``(n,)``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,7 @@ def choose(space: str, parameters: Sequence[str], n: int | None, seed: int, csv:
     values = {}
     for parameter in parameters:
         name, _, value = parameter.partition("=")
-        if not value.strip().isdigit():
+        if not re.fullmatch("[0-9]+", value.strip()):
             raise InputError(f"--parameter: expected NAME=VALUE with a whole number, found {parameter!r}.")
         values[name.strip()] = int(value)
     found = get_space(space).with_parameters(**values)

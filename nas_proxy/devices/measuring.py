@@ -24,7 +24,7 @@ from nas_proxy.datasets import LatencyTable
 from nas_proxy.devices._base import Device, LatencyResult, get_device
 from nas_proxy.devices._machine import governor
 from nas_proxy.errors import InputError
-from nas_proxy.spaces import SearchSpace, get_space
+from nas_proxy.spaces import SearchSpace, get_space, space_text
 
 __all__ = ["measure"]
 
@@ -66,7 +66,7 @@ def measure(
             on_progress(len(wanted) - len(todo), len(wanted))
         for count, (index, result) in enumerate(device.latencies(space, todo), start=len(wanted) - len(todo) + 1):
             header = _csv_line(_columns(result))
-            text = text or f"# space: {space.name}\n{header}"
+            text = text or f"# space: {space_text(space)}\n{header}"
             if header not in text:
                 raise InputError(f"{path}: expected the columns {header.strip()}. Measure into another file.")
             text += _row(space.to_str(todo[index]), device, result)

@@ -12,7 +12,7 @@ from nas_proxy.datasets import LatencyTable, load_latencies
 from nas_proxy.devices._base import Device, LatencyResult
 from nas_proxy.errors import InputError
 from nas_proxy.schema import Spec, parse
-from nas_proxy.spaces import get_space
+from nas_proxy.spaces import get_space, space_text
 
 if TYPE_CHECKING:
     from nas_proxy.spaces import SearchSpace
@@ -96,8 +96,8 @@ class TableDevice(Device):
         return result
 
     def latencies(self, space: SearchSpace, archs: Sequence[Any]) -> Iterator[tuple[int, LatencyResult]]:
-        if space.name != self.table.space:
-            raise InputError(f"device {self.name!r}: the table is of {self.table.space!r}, not of {space.name!r}.")
+        if (asked := space_text(space)) != self.table.space:
+            raise InputError(f"device {self.name!r}: the table is of {self.table.space!r}, not of {asked!r}.")
         archs = [space.from_str(space.to_str(arch)) for arch in archs]  # canonical, or an error that says what is wrong
         for index, latency_ms in enumerate(self.table.latency_ms(self.column, archs)):
             yield index, LatencyResult(float(latency_ms))

@@ -12,6 +12,9 @@ __all__ = ["ProxyTuner"]
 
 def __getattr__(name: str) -> Any:
     if name == "ProxyTuner":
+        from nas_proxy.nni_plugin import compat
+
+        compat.require_nni()
         from nas_proxy.nni_plugin.tuner import ProxyTuner  # imports NNI, which the doctor must not need
 
         return ProxyTuner

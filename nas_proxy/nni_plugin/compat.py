@@ -106,9 +106,9 @@ def guarded_manager(*, expose: bool = False, stop_with_parent: bool = False) -> 
     With ``stop_with_parent`` the manager ends once this process is gone. NNI gives its manager about four seconds to
     answer; here it has two minutes, which a busy machine may need. ``python`` in a trial's command is this one.
     """
+    require_nni()
     from nni.experiment import launcher
 
-    require_nni()
     variables = {
         "NODE_OPTIONS": f'{os.environ.get("NODE_OPTIONS", "")} --require "{_MANAGER_SCRIPT}"'.strip(),
         "NAS_PROXY_EXPOSE": "1" if expose else "0",

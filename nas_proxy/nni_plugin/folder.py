@@ -76,6 +76,8 @@ class RunFolder:
             return Record(**json.loads((self.path / "run.json").read_text()))
         except FileNotFoundError:
             raise InputError(f"{self.path}: holds no run: expected a folder that `nas-proxy run` has made.") from None
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self.path / 'run.json'} is damaged ({error}): start a new run.") from None
 
     @record.setter
     def record(self, record: Record) -> None:
@@ -88,6 +90,7 @@ class RunFolder:
         Raises:
             InputError: another process works in the folder.
         """
+        _ = self.record  # a folder without a run is left as it is
         with (self.path / "run.lock").open("w") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

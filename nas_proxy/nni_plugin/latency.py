@@ -15,6 +15,7 @@ from nas_proxy.devices import get_device, measure
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin.settings import SearchSettings, Source
 from nas_proxy.ranking import ProxyLatencyModel
+from nas_proxy.spaces import space_text
 
 __all__ = ["LatencyModels", "prepare"]
 
@@ -115,8 +116,8 @@ class _Collector:
         else:
             assert source.csv is not None
             table, where = LatencyTable.from_csv(source.csv, self.space), source.csv
-        if table.space != self.space.name:
-            raise InputError(f"{where}: holds {table.space}, but the search is in {self.space.name}.")
+        if table.space != space_text(self.space):
+            raise InputError(f"{where}: holds {table.space}, but the search is in {space_text(self.space)}.")
         columns = table.devices if source.column is None else (source.column,)
         if len(columns) != 1:
             raise InputError(f"{where}: holds several devices; say which with `column`: {', '.join(columns)}.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,7 @@ from nas_proxy.ranking.pareto import pareto_front
 from nas_proxy.ranking.proxy import ProxyLatencyModel
 from nas_proxy.ranking.selection import select_proxy
 from nas_proxy.ranking.target import TargetLatencyModel
-from nas_proxy.spaces import SearchSpace
+from nas_proxy.spaces import SearchSpace, space_text
 
 __all__ = [
     "Adapted",
@@ -34,6 +35,7 @@ __all__ = [
     "quality_table",
     "rank_csv",
     "ranking_table",
+    "require_no_measurements",
     "write_predictions",
     "write_to_measure",
 ]
@@ -99,12 +101,23 @@ def write_to_measure(path: Path, space: SearchSpace, archs: Sequence[Any]) -> Pa
 
 
 def write_predictions(path: Path, adapted: Sequence[Adapted], archs: Sequence[Any]) -> Path:
-    """Write the predicted latencies of ``archs`` on each target, and how far measurements will be from them."""
+    """Write the predicted latencies of ``archs`` on each target, and how far measurements will be from them.
+
+    Raises:
+        InputError: the file exists and holds measurements.
+    """
+    require_no_measurements(path)
     columns = [column for each in adapted for column in each.model.predict(archs, return_std=True)]
     heading = [f"{what}_ms_{each.target}" for each in adapted for what in ("predicted", "std")]
     space = adapted[0].model.proxy.space
     rows = zip(map(space.to_str, archs), *(map(repr, column.tolist()) for column in columns), strict=True)
     return _write(path, space, ("arch", *heading), rows)
+
+
+def require_no_measurements(path: Path) -> None:
+    """Raises InputError if ``path`` is a CSV with a column ``latency_ms``: predictions never replace measurements."""
+    if path.exists() and re.search("^[^#]*latency_ms", path.read_text(errors="replace"), re.MULTILINE):
+        raise InputError(f"{path} holds measurements: give the predictions another name.")
 
 
 @dataclass(frozen=True)
@@ -171,7 +184,7 @@ def quality_table(adapted: Sequence[Adapted]) -> Group:
 
 def _write(path: Path, space: SearchSpace, heading: Sequence[str], rows: Any) -> Path:
     out = io.StringIO()
-    out.write(f"# space: {space.name}\n")
+    out.write(f"# space: {space_text(space)}\n")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(heading)
     writer.writerows(rows)

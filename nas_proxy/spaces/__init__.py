@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import operator
+import re
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+from nas_proxy.errors import InputError
 from nas_proxy.registry import Registry
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
 
-__all__ = ["FeatureColumn", "SearchSpace", "get_space", "register_space", "space_names"]
+__all__ = ["FeatureColumn", "SearchSpace", "get_space", "register_space", "space_names", "space_text"]
+
+_TEXT = re.compile(r"(?P<base>[^()]+)(\((?P<parameters>[^()]*)\))?")
 
 _spaces: Registry[type[SearchSpace]] = Registry(
     "search space",
@@ -15,18 +22,59 @@ _spaces: Registry[type[SearchSpace]] = Registry(
         "nasbench201": "nas_proxy.spaces.nasbench201:NasBench201",
         "fbnet": "nas_proxy.spaces.fbnet:FBNet",
         "mobilenetv3": "nas_proxy.spaces.mobilenetv3:MobileNetV3",
+        "timm": "nas_proxy.spaces.timm_zoo:TimmZoo",
     },
 )
 
 
 def get_space(name: str, **parameters: Any) -> SearchSpace:
-    """The search space called ``name``, with its published parameters or those given (``channels=4``).
+    """A search space by its text.
+
+    Args:
+        name: a registered name, or your own ``"module:Class"``; parameters may follow, as :func:`space_text` writes
+            them: ``"nasbench201(channels=4,cells=2)"``.
+        parameters: parameters that differ from the published ones, such as ``channels=4``.
 
     Raises:
         UnknownNameError: no such space, or no such parameter; the message names the closest.
-        InputError: a parameter has an impossible value.
+        InputError: a parameter has an impossible value, or ``module:Class`` is no search space.
     """
-    return _spaces.get(name)().with_parameters(**parameters)
+    base, stated = _parsed(name)
+    return (_imported(base) if ":" in base else _spaces.get(base))().with_parameters(**stated | parameters)
+
+
+def space_text(space: SearchSpace) -> str:
+    """The text that :func:`get_space` makes the same space of, in this process or another; free of blanks."""
+    kind = type(space)
+    own = space.name not in _spaces or _spaces.get(space.name) is not kind
+    base = f"{kind.__module__}:{kind.__qualname__}" if own else space.name
+    published = {field.name: field.default for field in fields(kind)} if is_dataclass(kind) else {}
+    changed = [f"{name}={value}" for name, value in space.parameters.items() if value != published.get(name)]
+    return f"{base}({','.join(changed)})" if changed else base
+
+
+def _parsed(text: str) -> tuple[str, dict[str, int]]:
+    match = _TEXT.fullmatch(text) if isinstance(text, str) else None
+    if match is None or match["parameters"] is None:
+        return text if isinstance(text, str) else str(text), {}
+    parameters = {}
+    for part in match["parameters"].split(","):
+        name, _, value = part.partition("=")
+        if not re.fullmatch("[0-9]+", value.strip()):
+            raise InputError(f"{text}: expected parameters such as channels=4, found {part.strip()!r}.")
+        parameters[name.strip()] = int(value)
+    return match["base"], parameters
+
+
+def _imported(text: str) -> type[SearchSpace]:
+    module, _, attribute = text.partition(":")
+    try:
+        found = operator.attrgetter(attribute)(importlib.import_module(module))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"search space {text}: expected an importable module:Class; found: {error}.") from error
+    if not (isinstance(found, type) and issubclass(found, SearchSpace)):
+        raise InputError(f"search space {text}: expected a subclass of nas_proxy.spaces.SearchSpace, found {found!r}.")
+    return found
 
 
 def space_names() -> list[str]:
@@ -35,5 +83,6 @@ def space_names() -> list[str]:
 
 
 def register_space(name: str, space: type[SearchSpace] | str) -> None:
-    """Make a space, given as a class or ``"module:Class"``, known to :func:`get_space` and every command."""
+    """Give a space, a class or ``"module:Class"``, a name in this process. The commands and NNI's trials are other
+    processes: there it is known as ``module:Class``."""
     _spaces.register(name, space)

@@ -1,0 +1,92 @@
+"""The commands as a user meets them: files in, files out, one message for what is wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas_proxy.datasets import LatencyTable
+from nas_proxy.spaces import get_space
+
+_OWN_SPACE = """
+from nas_proxy.spaces.nasbench201 import NasBench201
+
+class Mine(NasBench201):
+    name = "mine"
+"""
+
+
+def _write(path: Path, space_text: str, n: int, seed: int, power: float) -> Path:
+    """A CSV of ``n`` latencies that follow the multiply-accumulates."""
+    space = get_space(space_text)
+    archs = space.sample(n, seed)
+    macs = space.features(archs)[:, space.feature_names.index("live_macs")]
+    LatencyTable(space_text, tuple(archs), (path.stem,), (0.1 + (macs / macs.max()) ** power)[:, None]).to_csv(path)
+    return path
+
+
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nas_proxy.cli", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    _write(folder / "proxy.csv", "nasbench201", 60, 0, 1.0)
+    _write(folder / "target.csv", "nasbench201", 20, 1, 0.8)
+    _write(folder / "small.csv", "nasbench201(channels=4)", 20, 1, 0.8)
+    return folder
+
+
+def test_suggest_adapt_rank_from_files(folder):
+    done = _run(folder, "suggest", "--proxy", "proxy.csv", "-n", "20", "-o", "suggested.csv")
+    assert done.returncode == 0, done.stderr
+    assert len((folder / "suggested.csv").read_text().splitlines()) == 22
+    done = _run(folder, "adapt", "--proxy", "proxy.csv", "--target", "target.csv")
+    assert done.returncode == 0, done.stderr
+    assert "Kendall" in done.stdout
+    done = _run(folder, "rank", "--proxy", "proxy.csv", "--target", "target.csv", "-o", "ranking.csv")
+    assert done.returncode == 0, done.stderr
+    predicted = [float(line.split(",")[1]) for line in (folder / "ranking.csv").read_text().splitlines()[2:]]
+    assert len(predicted) == 15_625
+    assert np.all(np.diff(predicted) >= 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["rank", "--proxy", "proxy.csv", "--target", "target.csv", "-o", "target.csv"], "holds measurements"),
+        (["adapt", "--proxy", "proxy.csv", "--target", "target.csv", "-o", "proxy.csv"], "holds measurements"),
+        (["suggest", "--proxy", "proxy.csv", "-o", "target.csv"], "may hold measurements"),
+        (["suggest", "--proxy", "proxy.csv", "-o", "/proc/x.csv"], "/proc/"),
+        (["suggest", "--proxy", "absent.csv", "-o", "x.csv"], "absent.csv"),
+        (["adapt", "--proxy", "proxy.csv", "--target", "small.csv"], "nasbench201(channels=4)"),
+        (["measure", "--space", "nasbench210", "--device", "host-torch", "-n", "3", "-o", "x.csv"], "'nasbench201'?"),
+        (["measure", "--space", "fbnet", "--device", "host-torhc", "-n", "3", "-o", "x.csv"], "'host-torch'?"),
+        (["run", "--resume", "nowhere"], "holds no run"),
+        (["run", "quickstrat"], "'quickstart'?"),
+        (["run"], "give a configuration"),
+    ],
+)
+def test_bad_input_is_one_message_and_touches_nothing(folder, arguments, message):
+    before = {path: path.read_bytes() for path in folder.glob("*.csv")}
+    done = _run(folder, *arguments)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_own_space_is_named_by_module_and_class(folder):
+    (folder / "my_spaces.py").write_text(_OWN_SPACE)
+    done = _run(folder, "export", "--space", "my_spaces:Mine", "-p", "channels=4", "-n", "2", "-o", "nets")
+    assert done.returncode == 0, done.stderr
+    assert "# space: my_spaces:Mine(channels=4)" in (folder / "nets" / "latencies.csv").read_text()
+    done = _run(folder, "suggest", "--proxy", "nets/latencies.csv", "-o", "y.csv")
+    assert done.returncode == 2
+    assert "cannot have code run" in done.stderr
