@@ -49,8 +49,12 @@ def evolve(
 
 
 class ResampleChoices(Mutation):
-    """Draws each choice anew with probability 1 / number of choices."""
+    """Draws each choice anew with a probability, by default 1 / number of choices."""
+
+    def __init__(self, probability: float | None = None) -> None:
+        super().__init__()
+        self.probability = probability
 
     def _do(self, problem: Any, X: NDArray[Any], *_: Any, random_state: Any = None, **__: Any) -> NDArray[Any]:
-        changed = random_state.random(X.shape) < 1 / problem.n_var
+        changed = random_state.random(X.shape) < (self.probability or 1 / problem.n_var)
         return np.where(changed, random_state.integers(problem.xl, problem.xu + 1, size=X.shape), X)
