@@ -10,7 +10,7 @@ from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
 __all__ = ["fit_adaproxy"]
 
 _PENALTIES = np.logspace(-4, 4, 33)
-_FREE = 1e6
+_FREE = 1e4
 
 
 def fit_adaproxy(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) -> Posterior:

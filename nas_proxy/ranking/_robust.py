@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DEGREES_OF_FREEDOM", "HALF_WIDTH", "ROUNDS", "RobustRidge", "noise_inflation"]
+__all__ = ["DEGREES_OF_FREEDOM", "HALF_WIDTH", "ROUNDS", "RobustRidge", "first_inflation", "noise_inflation"]
 
 DEGREES_OF_FREEDOM = 4.0
 """Of the Student-t noise. Timings have spikes (another process, a clock change); 4 is the usual choice for
@@ -26,6 +26,16 @@ def noise_inflation(squared_error: NDArray[np.float64]) -> NDArray[np.float64]:
     return (DEGREES_OF_FREEDOM + squared_error) / (DEGREES_OF_FREEDOM + 1)
 
 
+def first_inflation(y: NDArray[np.float64]) -> NDArray[np.float64]:
+    """:func:`noise_inflation` before there is a model: by the distance from the median.
+
+    A few huge spikes among few measurements would hide each other otherwise.
+    """
+    squared = (y - np.median(y)) ** 2
+    typical = float(np.median(squared)) / _MEDIAN_OF_SQUARE
+    return noise_inflation(squared / typical) if typical > 0 else np.ones(len(y))
+
+
 @dataclass(frozen=True)
 class RobustRidge:
     """``y = intercept + columns @ weights + noise``, with the posterior of the weights.
@@ -35,8 +45,8 @@ class RobustRidge:
         weights: posterior mean, ``(d,)``.
         noise_sd: scale of the measurements' Student-t noise.
         prior_sd: of each weight, divided by its size, before anything was measured.
-        axes, learnt: of the weights divided by their sizes, along each of the orthonormal ``axes`` ``(d, k)``, the measurements have taken away the part
-            ``learnt`` ``(k,)``, from 0 to 1, of the prior variance.
+        axes, learnt: of the weights divided by their sizes, along each of the orthonormal ``axes`` ``(d, k)``, the
+            measurements have taken away the part ``learnt`` ``(k,)``, from 0 to 1, of the prior variance.
     """
 
     intercept: float

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
-from nas_proxy.ranking._robust import ROUNDS, noise_inflation
+from nas_proxy.ranking._robust import ROUNDS, first_inflation, noise_inflation
 
 __all__ = ["Prior", "fit_bayes"]
 
@@ -45,7 +45,7 @@ class Prior:
     dense: tuple[float, ...] = (0.01, 0.1, 1.0)
     noise: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
     slab: tuple[float, ...] = (0.1, 1.0)
-    residual: float = 0.1
+    residual: float = 1.0
     residual_counts: float = 0.1
     features: int = 64
     kept: int = 64
@@ -68,13 +68,14 @@ class _Hypotheses:
 def fit_bayes(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge, prior: Prior | None = None) -> Posterior:
     """Adapt to a target whose measurements are ``y`` ``(n,)``, in units of their mean."""
     prior = prior or Prior()
-    centre, scale = float(y.mean()), float(y.std())
-    target = (y - centre) / scale
-    inflation = np.ones(len(y))
+    inflation = first_inflation(y)
     for _ in range(ROUNDS - 1):
-        average = _average(inputs, target, known, prior, inflation)
-        inflation = noise_inflation((target - average.held_out) ** 2 / average.held_out_variance)
-    average = _average(inputs, target, known, prior, inflation)
+        centre, scale = _location(y, inflation)
+        average = _average(inputs, (y - centre) / scale, known, prior, inflation)
+        error = (y - centre) / scale - average.held_out
+        inflation = noise_inflation(error**2 / average.held_out_variance)
+    centre, scale = _location(y, inflation)
+    average = _average(inputs, (y - centre) / scale, known, prior, inflation)
     coefficients = scale * average.coefficients
     coefficients[0] += centre
     return Posterior(
@@ -86,6 +87,13 @@ def fit_bayes(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge, pri
         log_evidence=average.log_evidence - len(y) * float(np.log(scale)),
         make_covariance=lambda: scale**2 * average.covariance(),
     )
+
+
+def _location(y: NDArray[np.float64], inflation: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and standard deviation of ``y``, spikes counting for little."""
+    weight = 1 / inflation / (1 / inflation).sum()
+    centre = weight @ y
+    return float(centre), float(np.sqrt(weight @ (y - centre) ** 2))
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,13 @@ __all__ = ["GOOD_ENOUGH", "Monotonicity", "assess"]
 
 GOOD_ENOUGH = 0.8
 """Kendall's tau: nine of ten pairs are in the right order."""
-_DRAWS = 100
+_DRAWS, _FEWER_DRAWS = 100, 30
 _ARCHITECTURES = 500
 _INTERVAL = (0.05, 0.95)
 _MORE = (0.5, 1, 2, 4, 8)
 _FINEST_STEP = 1e-3
+_TELLING = 5.0
+"""Degrees of freedom from which the noise is known well enough to blame it."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +63,12 @@ def assess(posterior: Posterior, measured: NDArray[np.float64], population: Inpu
     learnable, rest = (scale * (root @ rng.standard_normal((root.shape[1], _DRAWS))) for _ in range(2))
     noise = scale * posterior.noise_sd * rng.standard_t(DEGREES_OF_FREEDOM, size=(len(population), _DRAWS))
 
-    def agreement(more: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def agreement(more: float, draws: int = _DRAWS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Kendall's tau and Spearman of each draw, had ``more`` times ``n`` further measurements been taken: the
         uncertain part of the latencies shrinks with their number, and what is learnt moves the prediction."""
         unknown = 1 / (1 + more)
-        model = predicted + np.sqrt(1 - unknown) * learnable
-        target = model + np.sqrt(unknown) * rest + noise
+        model = predicted + np.sqrt(1 - unknown) * learnable[:, :draws]
+        target = model + np.sqrt(unknown) * rest[:, :draws] + noise[:, :draws]
         return _rank_correlations(model, np.round(target / step) * step if step else target)
 
     tau, rho = agreement(0.0)
@@ -75,21 +77,23 @@ def assess(posterior: Posterior, measured: NDArray[np.float64], population: Inpu
         spearman=float(rho.mean()),
         interval=(float(np.quantile(tau, _INTERVAL[0])), float(np.quantile(tau, _INTERVAL[1]))),
         n=n,
-        verdict=_verdict(n, float(tau.mean()), lambda more: float(agreement(more)[0].mean()), posterior.noise_sd),
+        verdict=_verdict(n, float(tau.mean()), lambda more: float(agreement(more, _FEWER_DRAWS)[0].mean()), posterior),
     )
 
 
-def _verdict(n: int, tau: float, tau_with: Callable[[float], float], noise_sd: float) -> str:
+def _verdict(n: int, tau: float, tau_with: Callable[[float], float], posterior: Posterior) -> str:
     if tau >= GOOD_ENOUGH:
         return f"good enough: of two architectures, the faster is predicted faster {(1 + tau) / 2:.0%} of the time"
-    most = tau_with(np.inf)
     needed = next((int(np.ceil(more * n)) for more in _MORE if tau_with(more) >= GOOD_ENOUGH), None)
     if needed is not None:
         return f"not good enough yet: about {needed} more measurements would bring Kendall's tau to {GOOD_ENOUGH}"
+    if posterior.freedom < _TELLING:
+        return f"not good enough: {n} measurements cannot tell noise from what the model lacks; take about {n} more"
+    most = tau_with(np.inf)
     if most < GOOD_ENOUGH:
         return (
-            f"limited by the measurements, which scatter by about {noise_sd:.0%} around the model: none would agree "
-            f"with them beyond a Kendall's tau of {most:.2f}; repeat each measurement more often and take the median"
+            f"limited by the measurements, which scatter by about {posterior.noise_sd:.0%} around the model: none "
+            f"would agree with them beyond a Kendall's tau of {most:.2f}; repeat each measurement and take the median"
         )
     return f"not good enough: more than {int(_MORE[-1] * n)} further measurements would be needed; try another proxy"
 

@@ -29,6 +29,4 @@ def select_proxy(models: Mapping[str, ProxyLatencyModel], archs: Sequence[Any], 
     """
     if not models:
         raise InputError("cannot select a proxy: no model was given.")
-    if len(models) == 1:
-        return next(iter(models))
     return max(models, key=lambda name: models[name].adapt(archs, latency_ms).posterior.log_evidence)
