@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nas_proxy.nni_plugin import ProxyTuner
     from nas_proxy.ranking import Monotonicity, ProxyLatencyModel, hypervolume, pareto_front, select_proxy
     from nas_proxy.spaces import get_space
+    from nas_proxy.spaces.from_nni import space_from_nni
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,7 @@ __all__ = [
     "load_latencies",
     "pareto_front",
     "select_proxy",
+    "space_from_nni",
 ]
 
 _HOMES = {
@@ -37,6 +39,7 @@ _HOMES = {
     "nas_proxy.nni_plugin": ["ProxyTuner"],
     "nas_proxy.ranking": ["Monotonicity", "ProxyLatencyModel", "hypervolume", "pareto_front", "select_proxy"],
     "nas_proxy.spaces": ["get_space"],
+    "nas_proxy.spaces.from_nni": ["space_from_nni"],
 }
 _SUBPACKAGES = {"graph"}
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

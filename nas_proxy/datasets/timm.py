@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from nas_proxy.datasets._read import latencies, require_file
 from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
@@ -108,8 +109,8 @@ def _read(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def _numbers(path: str | Path, table: pd.DataFrame, column: str) -> np.ndarray:
-    values = pd.to_numeric(table[column], errors="coerce").to_numpy(dtype=np.float64)
+def _numbers(path: str | Path, table: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    values = np.asarray(pd.to_numeric(table[column], errors="coerce"), dtype=np.float64)
     bad = np.flatnonzero(~np.isfinite(values))
     if len(bad):
         raise InputError(f"{path}: {column}: expected a number, found {table[column].iloc[bad[0]]!r}.")

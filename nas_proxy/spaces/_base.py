@@ -89,6 +89,10 @@ class SearchSpace(ABC, Generic[Arch]):
     def input_shape(self, arch: Arch) -> tuple[int, int, int]:
         """``(channels, height, width)`` of one input of an architecture's network."""
 
+    def valid(self, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """Which codes ``(n, len(choices))`` are architectures, ``(n,)``: all, unless a space says otherwise."""
+        return np.ones(len(codes), dtype=bool)
+
     # -- what follows ------------------------------------------------------------------------------------------------
 
     @property
@@ -144,10 +148,12 @@ class SearchSpace(ABC, Generic[Arch]):
         if self.enumerable:
             order = rng.permutation(self.size)
             for start in range(0, self.size, max(batch, 1)):
-                yield np.stack(np.unravel_index(order[start : start + batch], cardinalities), axis=1)
+                codes = np.stack(np.unravel_index(order[start : start + batch], cardinalities), axis=1)
+                yield codes[self.valid(codes)]
         else:
             for _ in range(100):
-                yield rng.integers(0, cardinalities, size=(batch, len(cardinalities)))
+                codes = rng.integers(0, cardinalities, size=(batch, len(cardinalities)))
+                yield codes[self.valid(codes)]
 
     def enumerate(self) -> list[Arch]:
         """All architectures, in lexicographic order of their codes.
@@ -160,7 +166,7 @@ class SearchSpace(ABC, Generic[Arch]):
                 f"{self.name} has {self.size:.3g} architectures, too many to enumerate: use sample(n, seed) instead."
             )
         codes = np.array(list(itertools.product(*(range(len(options)) for options in self.choices.values()))))
-        archs = self.decode(codes)
+        archs = self.decode(codes[self.valid(codes)])
         return list({self.to_str(arch): arch for arch in archs}.values())
 
     @property

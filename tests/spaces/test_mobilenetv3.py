@@ -95,3 +95,9 @@ def test_errors_name_the_position(change, message):
 def test_errors_of_texts_name_the_position(text, message):
     with pytest.raises(InputError, match=message):
         MobileNetV3().from_str(text)
+
+
+def test_costs_are_the_published_ones():
+    features = named_features(MobileNetV3(), LARGEST)
+    assert features["macs"] == pytest.approx(566e6, abs=0.5e6)
+    assert features["parameters"] == pytest.approx(7.66e6, abs=0.005e6)
