@@ -46,7 +46,7 @@ def prepare_shown(settings: SearchSettings, folder: Path, console: Console) -> L
 
 def _table(models: LatencyModels, settings: SearchSettings) -> Table:
     table = Table(title=f"latency ranking in {models.space.name}, adapted from the proxy's")
-    for heading in ("target", "measured", "Kendall's tau", "interval", "limit [ms]", "verdict"):
+    for heading in ("target", "measured", "Kendall's tau", "interval", "limit (ms)", "verdict"):
         table.add_column(heading)
     for name, model in models.targets.items():
         quality = model.monotonicity

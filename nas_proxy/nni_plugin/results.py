@@ -19,12 +19,11 @@ __all__ = ["front_of", "front_table", "write_csv", "write_plot"]
 
 def front_of(results: Sequence[Result], targets: Sequence[str]) -> list[Result]:
     """Results that no other beats in accuracy and in predicted latency on every target, fastest first."""
-    if not results:
-        return []
+    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
     costs = np.array([[-result.accuracy, *(result.latency_ms[name] for name in targets)] for result in results])
-    beaten = [bool(np.any((costs <= cost).all(axis=1) & (costs < cost).any(axis=1))) for cost in costs]
-    front = [result for result, worse in zip(results, beaten, strict=True) if not worse]
-    return sorted(front, key=lambda result: result.latency_ms[targets[0]])
+    front = NonDominatedSorting().do(costs, only_non_dominated_front=True) if results else []
+    return sorted((results[i] for i in front), key=lambda result: result.latency_ms[targets[0]])
 
 
 def front_table(front: Sequence[Result], targets: Sequence[str]) -> Table:
@@ -33,7 +32,7 @@ def front_table(front: Sequence[Result], targets: Sequence[str]) -> Table:
     table.add_column("architecture", overflow="fold")
     table.add_column("accuracy", justify="right")
     for name in targets:
-        table.add_column(f"{name} [ms]", justify="right")
+        table.add_column(f"{name} (ms)", justify="right")
     for result in front:
         table.add_row(result.arch, f"{result.accuracy:.2f}", *(f"{result.latency_ms[name]:.3g}" for name in targets))
     return table
