@@ -15,8 +15,8 @@ from nas_proxy.scheduling._refine import refine
 class RandomPolishedScheduler:
     """As many orders and as many polished as ``respect`` has by default."""
 
-    samples: int = 32
-    polished: int = 4
+    samples: int = 64
+    polished: int = 8
     seed: int = 0
     name: str = "random-polished"
     never_worse_than_dp: bool = True

@@ -43,10 +43,15 @@ SYNTHETIC: dict[str, tuple[str, dict[str, Any]]] = {
     "respect greedy, polished": ("respect", {"samples": 1, "polished": 1}),
     "respect best of 32": ("respect", {"samples": 32, "polished": 0}),
     "respect": ("respect", {}),
+    "respect, 32 polished": ("respect", {"polished": 32}),
     "random orders, polished": ("random-polished", {}),
     "ideal_dp": ("ideal_dp", {"max_ideals": 4_000}),
 }
-REAL = {name: entry for name, entry in SYNTHETIC.items() if "200" not in name and name != "random orders, polished"}
+REAL = {
+    name: entry
+    for name, entry in SYNTHETIC.items()
+    if not any(word in name for word in ("200", "random", "32 polished"))
+}
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,15 @@
-"""Local search on schedules: units moved across one boundary at a time (after Fiduccia and Mattheyses, DAC 1982)."""
+"""Local search on schedules: units moved across one boundary at a time, compiled.
+
+Tabu search (Glover, ORSA J. Computing 1989) with the moves of Fiduccia and Mattheyses (DAC 1982).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from nas_proxy.scheduling._problem import HOST, PipelineProblem
@@ -13,145 +18,235 @@ __all__ = ["refine"]
 
 
 def refine(
-    problem: PipelineProblem, stage_of: NDArray[np.integer], *, moves: int | None = None
+    problem: PipelineProblem, stage_of: NDArray[np.integer], *, moves: int | None = None, patience: int | None = None
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Schedules at least as good as those of ``stage_of``, shape ``(r, n)``, and their bottlenecks ``(r,)``.
 
-    Each move takes one unit over one boundary: the best of all moves that keep tensors going forwards, judged by the
-    16-norm of stage times, so that the second slowest stage counts too. A unit moved rests for a while, so that the
-    search can climb out of a local optimum; the best schedule met is returned. All rows move together.
-    ``moves``: at most so many; default ``3 n``.
+    Each move takes one unit over one boundary or, where none helps, swaps two over a boundary of the slowest stage: the
+    best of all that keep tensors going forwards, judged by the 8-norm of stage times, so that the second slowest stage
+    counts too. A unit moved rests for a while, so that the search can climb out of a local optimum; the best schedule
+    met is returned.
+
+    Args:
+        moves: at most so many a row; default ``100 n``.
+        patience: stop after so many without a better schedule; default ``25 n``.
     """
-    search = _Search(problem, np.array(np.atleast_2d(stage_of), np.int64))
-    best, best_ms = search.stage_of.copy(), search.stage_ms().max(axis=1)
-    if problem.stages == 1:
-        return best, best_ms
-    resting = np.zeros(search.stage_of.shape, np.int64)
-    rest = max(3, min(20, problem.n // 5))
-    last_gain = 0
-    for step in range(3 * problem.n if moves is None else moves):
-        unit, target = search.best_moves(resting <= step)
-        search.move(unit, target)
-        resting[search.rows, unit] = step + rest
-        now_ms = search.stage_ms().max(axis=1)
-        better = now_ms < best_ms * (1 - 1e-9)
-        if better.any():
-            best[better], best_ms[better] = search.stage_of[better], now_ms[better]
-            last_gain = step
-        if step - last_gain > 2 * rest + 10:
-            break
-    return best, best_ms
+    found = np.array(np.atleast_2d(stage_of), np.int64)
+    rates = np.array([problem.cache_bytes, problem.stream_bytes_per_ms, problem.stage_ms])
+    net = _arrays(problem)
+    moves = 100 * problem.n if moves is None else moves
+    patience = 25 * problem.n if patience is None else patience
+    bottleneck_ms = np.empty(len(found))
+    for row in range(len(found)):
+        bottleneck_ms[row] = _walk(found[row], problem.stages, net, rates, moves, patience)
+    return found, bottleneck_ms
 
 
-class _Grouped:
-    """Sums and extremes over groups of columns; every group has at least the idle last column of what it is given."""
+@lru_cache(maxsize=64)
+def _arrays(problem: PipelineProblem) -> tuple[NDArray, ...]:
+    """Times and parameters of units; sizes and ends of tensors; what each unit reads, and makes (starts, items)."""
+    tensors = problem.tensors
+    sizes = np.array([tensor.bytes for tensor in tensors], np.float64) / problem.link_bytes_per_ms
+    producers = np.array([tensor.producer for tensor in tensors], np.int64)
+    to_host = np.array([tensor.to_host for tensor in tensors], np.bool_)
+    reads: list[list[int]] = [[] for _ in range(problem.n)]
+    makes: list[list[int]] = [[] for _ in range(problem.n)]
+    for i, tensor in enumerate(tensors):
+        for consumer in set(tensor.consumers):
+            reads[consumer].append(i)
+        if tensor.producer != HOST and (tensor.consumers or tensor.to_host):
+            makes[tensor.producer].append(i)
+    return (problem.time_ms, problem.parameter_bytes, sizes, producers, to_host, *_flat(reads), *_flat(makes))
 
-    def __init__(self, pairs: Sequence[tuple[int, int]], groups: int, idle: int) -> None:
-        ordered = sorted([*pairs, *((group, idle) for group in range(groups))])
-        self.group, self.column = np.array(ordered).T
-        self.starts = np.flatnonzero(np.diff(self.group, prepend=-1))
 
-    def reduce(self, function: np.ufunc, values: NDArray) -> NDArray:
-        """Over the columns of each group, of ``values`` as they are listed in ``column``."""
-        return function.reduceat(values, self.starts, axis=1)
+def _flat(groups: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Lists end to end, and where each starts (and the last ends)."""
+    starts = np.cumsum([0, *map(len, groups)])
+    return starts, np.array([item for group in groups for item in group], np.int64)
 
 
-class _Search:
-    """Rows of schedules with their sums. A tensor crosses boundary b (after stage b - 1) iff first < b <= last."""
+@njit(cache=True)
+def _cost(time_ms, parameters, boundary_ms, rates):
+    """:meth:`PipelineProblem.segment_ms` of one stage."""
+    excess = parameters - rates[0]
+    streamed = 0.0
+    if excess > 0:
+        streamed = excess / rates[1] if rates[1] > 0 else np.inf
+    return time_ms + streamed + boundary_ms + rates[2]
 
-    def __init__(self, problem: PipelineProblem, stage_of: NDArray[np.int64]) -> None:
-        self.problem, self.stage_of = problem, stage_of
-        n, k, self.count = problem.n, problem.stages, len(problem.tensors)
-        self.rows = np.arange(len(stage_of))
-        self.sizes = np.array([tensor.bytes for tensor in problem.tensors], np.float64) / problem.link_bytes_per_ms
-        reads = [(t, c) for t, tensor in enumerate(problem.tensors) for c in set(tensor.consumers)]
-        self.readers = _Grouped(reads, self.count, n)  # of each tensor
-        self.reads = _Grouped([(c, t) for t, c in reads], n, self.count)  # of each unit
-        makes = [(tensor.producer, t) for t, tensor in enumerate(problem.tensors) if tensor.producer != HOST]
-        self.maker, self.made = np.array(makes, np.int64).reshape(-1, 2).T
-        edges = [(v, u) for v in range(n) for u in problem.predecessors[v]]
-        self.before, self.after = _Grouped(edges, n, n), _Grouped([(u, v) for v, u in edges], n, n)
-        used = np.array([bool(tensor.consumers) or tensor.to_host for tensor in problem.tensors])
-        self.output = np.bincount(self.maker, (self.sizes * used)[self.made], n)
-        self.floor = np.array([k if tensor.to_host else -1 for tensor in problem.tensors])
-        flat = (stage_of + k * self.rows[:, None]).ravel()
-        shape = len(stage_of), k
-        tiled = (np.tile(values, len(stage_of)) for values in (problem.time_ms, problem.parameter_bytes))
-        self.time, self.parameters = (np.bincount(flat, v, shape[0] * k).reshape(shape) for v in tiled)
-        self._spans()
-        change = np.zeros((shape[0], k + 2))
-        np.add.at(change, (self.rows[:, None], self.first + 1), self.sizes)
-        np.add.at(change, (self.rows[:, None], self.last + 1), -self.sizes)
-        self.crossing = np.cumsum(change, axis=1)[:, : k + 1]
 
-    def _spans(self) -> None:
-        """First and last stage of every tensor, and how many of its readers are in the last."""
-        self.first = np.full((len(self.rows), self.count), -1)
-        self.first[:, self.made] = self.stage_of[:, self.maker]
-        padded = np.concatenate([self.stage_of, np.full((len(self.rows), 1), -1)], axis=1)
-        stages = padded[:, self.readers.column]
-        self.last = np.maximum(self.readers.reduce(np.maximum, stages), np.maximum(self.floor, self.first))
-        self.at_last = self.readers.reduce(np.add, (stages == self.last[:, self.readers.group]).astype(np.int64))
+@njit(cache=True)
+def _power(value):
+    """The 8th power."""
+    value = value * value
+    value = value * value
+    return value * value
 
-    def stage_ms(self) -> NDArray[np.float64]:
-        return self.problem.segment_ms(self.time, self.parameters, self.crossing[:, :-1] + self.crossing[:, 1:])
 
-    def best_moves(self, free: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """A unit for each row and the stage it goes to (its own, where nothing can move)."""
-        n, k, stage_of = self.problem.n, self.problem.stages, self.stage_of
-        column = np.zeros((len(self.rows), 1), np.int64)
-        earliest = self.before.reduce(np.maximum, np.concatenate([stage_of, column], 1)[:, self.before.column])
-        latest = self.after.reduce(np.minimum, np.concatenate([stage_of, column + k - 1], 1)[:, self.after.column])
-        # Forwards, over boundary s + 1: tensors read that did not cross it now do, those made no longer do.
-        # Backwards, over boundary s: those made now cross it, tensors that no other unit reads from there on do not.
-        tensor = self.reads.column
-        reader_stage = np.take(stage_of, self.reads.group, axis=1)
-        last = np.concatenate([self.last, column - 9], 1)[:, tensor]
-        size = np.append(self.sizes, 0.0)[tensor] * (last == reader_stage)
-        alone = np.concatenate([self.at_last, column], 1)[:, tensor] == 1
-        forward = self.reads.reduce(np.add, size) - self.output
-        backward = self.output - self.reads.reduce(np.add, size * alone)
+@njit(cache=True)
+def _last(tensor, readers, stage_of, net):
+    """The last stage that a tensor must reach."""
+    producers, to_host = net[3], net[4]
+    if to_host[tensor]:
+        return readers.shape[1]
+    for stage in range(readers.shape[1] - 1, -1, -1):
+        if readers[tensor, stage] > 0:
+            return stage
+    return stage_of[producers[tensor]] if producers[tensor] >= 0 else -1
 
-        stage_ms = self.stage_ms()
-        top = stage_ms.max(axis=1, keepdims=True)
-        powers = _power(stage_ms / top)
-        scores = np.full((len(self.rows), 2 * n), np.inf)
-        for half, sign, change, allowed in (
-            (0, 1, forward, free & (latest > stage_of)),
-            (1, -1, backward, free & (earliest < stage_of)),
-        ):
-            row, unit = np.nonzero(allowed)
-            source = stage_of[row, unit]
-            target = source + sign
-            gained = powers[row, source] + powers[row, target]
-            delta = change[row, unit]
-            for stage, weight in ((source, -1.0), (target, 1.0)):
-                boundary = self.crossing[row, stage] + self.crossing[row, stage + 1] + delta
-                time_ms = self.problem.segment_ms(
-                    self.time[row, stage] + weight * self.problem.time_ms[unit],
-                    self.parameters[row, stage] + weight * self.problem.parameter_bytes[unit],
-                    boundary,
+
+@njit(cache=True)
+def _change(unit, by, readers, stage_of, net):
+    """What moving a unit one stage forwards (``by`` 1) or backwards (-1) adds to that boundary's transfers.
+
+    Infinite where a tensor would go backwards. Forwards, tensors read that did not cross the boundary now do and those
+    made no longer do; backwards, those made now cross it and those that no other unit reads from there on do not.
+    """
+    _, _, sizes, producers, _, read_start, reads, make_start, makes = net
+    stage, change = stage_of[unit], 0.0
+    if stage + by < 0 or stage + by >= readers.shape[1]:
+        return np.inf
+    for tensor in makes[make_start[unit] : make_start[unit + 1]]:
+        if by == 1 and readers[tensor, stage] > 0:
+            return np.inf
+        change -= by * sizes[tensor]
+    for tensor in reads[read_start[unit] : read_start[unit + 1]]:
+        producer = producers[tensor]
+        if by == -1 and producer >= 0 and stage_of[producer] >= stage:
+            return np.inf
+        if _last(tensor, readers, stage_of, net) == stage:
+            if by == 1:
+                change += sizes[tensor]
+            elif readers[tensor, stage] == 1:
+                change -= sizes[tensor]
+    return change
+
+
+@njit(cache=True)
+def _shared(first, second, stage, readers, stage_of, net):
+    """Transfers that stay when two units swap: of tensors that both read, and no other unit in or after ``stage``.
+
+    Infinite where the second reads what the first makes.
+    """
+    _, _, sizes, producers, _, read_start, reads, _, _ = net
+    kept = 0.0
+    for tensor in reads[read_start[second] : read_start[second + 1]]:
+        if producers[tensor] == first:
+            return np.inf
+        if readers[tensor, stage] != 1 or _last(tensor, readers, stage_of, net) != stage:
+            continue
+        for other in reads[read_start[first] : read_start[first + 1]]:
+            if other == tensor:
+                kept += sizes[tensor]
+    return kept
+
+
+@njit(cache=True)
+def _walk(stage_of, stages, net, rates, moves, patience):
+    """Improve one schedule in place; returns its bottleneck. ``net``: see :func:`_arrays`."""
+    time_ms, parameters, sizes, producers, _, read_start, reads, _, _ = net
+    n, t = len(time_ms), len(sizes)
+    readers = np.zeros((t, stages), np.int64)  # of each tensor, in each stage
+    for unit in range(n):
+        for tensor in reads[read_start[unit] : read_start[unit + 1]]:
+            readers[tensor, stage_of[unit]] += 1
+    work, held, crossing = np.zeros(stages), np.zeros(stages), np.zeros(stages + 1)
+    for unit in range(n):
+        work[stage_of[unit]] += time_ms[unit]
+        held[stage_of[unit]] += parameters[unit]
+    for tensor in range(t):
+        first = stage_of[producers[tensor]] if producers[tensor] >= 0 else -1
+        for boundary in range(first + 1, _last(tensor, readers, stage_of, net) + 1):
+            crossing[boundary] += sizes[tensor]
+    cost = np.empty(stages)
+    for stage in range(stages):
+        cost[stage] = _cost(work[stage], held[stage], crossing[stage] + crossing[stage + 1], rates)
+    best, best_ms = stage_of.copy(), cost.max()
+    resting = np.zeros(n, np.int64)
+    rest, last_gain, noise = max(3, min(20, n // 5)), 0, np.uint64(88172645463325252)
+    forward, backward = np.empty(n), np.empty(n)
+    pair = np.empty(2, np.int64)
+
+    for step in range(moves):
+        top = cost.max()
+        slowest = cost.argmax()
+        chosen_score, chosen_change = np.inf, 0.0
+        pair[:] = -1
+        for unit in range(n):
+            forward[unit] = backward[unit] = np.inf
+            if resting[unit] > step:
+                continue
+            stage = stage_of[unit]
+            for by in (1, -1):
+                change = _change(unit, by, readers, stage_of, net)
+                if by == 1:
+                    forward[unit] = change
+                else:
+                    backward[unit] = change
+                if change == np.inf:
+                    continue
+                score = _score(
+                    stage, stage + by, time_ms[unit], parameters[unit], change, work, held, crossing, cost, top, rates
                 )
-                gained = gained - _power(time_ms / top[row, 0])
-            scores[row, unit + half * n] = -gained
-        best = scores.argmin(axis=1)
-        unit = best % n
-        blocked = np.isinf(scores[self.rows, best])
-        return unit, stage_of[self.rows, unit] + np.where(blocked, 0, np.where(best < n, 1, -1))
+                if score < chosen_score:
+                    chosen_score, chosen_change = score, change
+                    pair[0], pair[1] = (unit, -1) if by == 1 else (-1, unit)
+        # no single move helps: swaps over the slowest stage's boundaries
+        for stage in range(max(0, slowest - 1), min(stages - 1, slowest + 1) if chosen_score >= 0 else 0):
+            for first in range(n):
+                if stage_of[first] != stage or forward[first] == np.inf:
+                    continue
+                for second in range(n):
+                    if stage_of[second] != stage + 1 or backward[second] == np.inf:
+                        continue
+                    change = forward[first] + backward[second]
+                    change += _shared(first, second, stage + 1, readers, stage_of, net)
+                    score = _score(
+                        stage, stage + 1, time_ms[first] - time_ms[second], parameters[first] - parameters[second],
+                        change, work, held, crossing, cost, top, rates,
+                    )  # fmt: skip
+                    if score < chosen_score:
+                        chosen_score, chosen_change = score, change
+                        pair[0], pair[1] = first, second
+        if chosen_score == np.inf:
+            if (resting > step).any():
+                continue
+            break
+        low = stage_of[pair[0]] if pair[0] >= 0 else stage_of[pair[1]] - 1
+        crossing[low + 1] += chosen_change
+        for i in range(2):
+            unit, source, target = pair[i], low + i, low + 1 - i
+            if unit < 0:
+                continue
+            for tensor in reads[read_start[unit] : read_start[unit + 1]]:
+                readers[tensor, source] -= 1
+                readers[tensor, target] += 1
+            stage_of[unit] = target
+            work[source] -= time_ms[unit]
+            work[target] += time_ms[unit]
+            held[source] -= parameters[unit]
+            held[target] += parameters[unit]
+            noise ^= noise << np.uint64(13)
+            noise ^= noise >> np.uint64(7)
+            noise ^= noise << np.uint64(17)
+            resting[unit] = step + 1 + rest + np.int64(noise % np.uint64(rest + 1))
+        for stage in (low, low + 1):
+            cost[stage] = _cost(work[stage], held[stage], crossing[stage] + crossing[stage + 1], rates)
+        if cost.max() < best_ms * (1 - 1e-9):
+            best[:], best_ms, last_gain = stage_of, cost.max(), step
+        if step - last_gain > patience:
+            break
+    stage_of[:] = best
+    return best_ms
 
-    def move(self, unit: NDArray[np.int64], target: NDArray[np.int64]) -> None:
-        rows, source = self.rows, self.stage_of[self.rows, unit]
-        boundary = np.maximum(source, target)[:, None]
-        before = ((self.first < boundary) & (boundary <= self.last)) @ self.sizes
-        self.stage_of[rows, unit] = target
-        for sums, values in ((self.time, self.problem.time_ms), (self.parameters, self.problem.parameter_bytes)):
-            sums[rows, source] -= values[unit]
-            sums[rows, target] += values[unit]
-        self._spans()
-        after = ((self.first < boundary) & (boundary <= self.last)) @ self.sizes
-        self.crossing[rows, boundary[:, 0]] += after - before
 
-
-def _power(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The 16th power."""
-    return np.square(np.square(np.square(np.square(values))))
+@njit(cache=True)
+def _score(source, target, time_ms, parameters, change, work, held, crossing, cost, top, rates):
+    """How much the sum of 8th powers of stage times grows when work moves between neighbouring stages."""
+    left = _cost(
+        work[source] - time_ms, held[source] - parameters, crossing[source] + crossing[source + 1] + change, rates
+    )
+    right = _cost(
+        work[target] + time_ms, held[target] + parameters, crossing[target] + crossing[target + 1] + change, rates
+    )
+    return _power(left / top) + _power(right / top) - _power(cost[source] / top) - _power(cost[target] / top)

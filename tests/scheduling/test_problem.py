@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_proxy.errors import InputError
-from nas_proxy.scheduling import HOST, PipelineProblem, Tensor, evaluate, synthetic_problem
+from nas_proxy.scheduling import HOST, PipelineProblem, Tensor, evaluate, get_scheduler, synthetic_problem
 from nas_proxy.scheduling._orders import best_cut, bottlenecks, random_orders
 from nas_proxy.scheduling._refine import refine
 from nas_proxy.testing.schedulers import chain
@@ -112,16 +112,14 @@ def test_local_search_never_loses_and_keeps_its_books(n, stages, seed):
     assert bottleneck_ms[0] <= start.bottleneck_ms * (1 + 1e-9)
 
 
-def test_local_search_knows_the_cost_of_every_schedule_it_meets():
-    from nas_proxy.scheduling._refine import _Search
-
-    problem = synthetic_problem(15, np.random.default_rng(3), stages=4, width=3.0)
-    starts = [best_cut(problem, np.array(problem.order)).stage_of, [0] * 15, [3] * 15]
-    search = _Search(problem, np.array(starts))
-    for _ in range(40):
-        for row, stage_ms in zip(search.stage_of, search.stage_ms(), strict=True):
-            np.testing.assert_allclose(stage_ms, evaluate(problem, row).stage_ms, rtol=1e-9)
-        search.move(*search.best_moves(np.ones((3, 15), bool)))
+def test_local_search_solves_small_problems():
+    found, best = [], []
+    for seed in range(10):
+        problem = synthetic_problem(12, np.random.default_rng(seed), stages=3, width=3.0)
+        start = best_cut(problem, np.array(problem.order))
+        found.append(refine(problem, np.array(start.stage_of))[1][0])
+        best.append(get_scheduler("ideal_dp", strict=True).schedule(problem).bottleneck_ms)
+    assert np.mean(np.divide(found, best)) < 1.02
 
 
 def test_synthetic_problems_are_connected_and_reproducible():

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nas_proxy import files
 from nas_proxy.errors import InputError
-from nas_proxy.scheduling._orders import best_cut, bottlenecks
+from nas_proxy.scheduling._orders import best_cut, bottlenecks, random_orders
 from nas_proxy.scheduling._problem import PipelineProblem, Schedule, evaluate
 from nas_proxy.scheduling._refine import refine
 from nas_proxy.scheduling.respect._decode import decode
@@ -33,13 +34,14 @@ class RespectScheduler:
 
     Attributes:
         samples: orders decoded in one batch, the first of them greedily; 1 is greedy only.
-        polished: how many of the best schedules are improved by local search (0: none).
+        polished: how many schedules are improved by local search (0: none), alternately the best of the policy's and,
+            for variety, the best of as many random orders.
         seed: of the draws.
         weights: a safetensors file from ``nas-proxy train respect``; the shipped one where None.
     """
 
     samples: int = 32
-    polished: int = 4
+    polished: int = 8
     seed: int = 0
     weights: Path | None = None
     name: str = "respect"
@@ -57,16 +59,23 @@ class RespectScheduler:
         instance = encode(problem)
         keys = [policy.keys(instance)]
         orders = [np.array([problem.order]), decode([instance], keys, 1, None).orders]
+        rng = np.random.default_rng(self.seed)
         if self.samples > 1:
-            rng = np.random.default_rng(self.seed)
             orders.append(decode([instance], keys, self.samples - 1, rng).orders)
         found = np.concatenate(orders)
-        ranked = np.argsort(bottlenecks(problem, found), kind="stable")
         if self.polished == 0:
-            return best_cut(problem, found[ranked[0]], self.name)
-        starts = np.array([best_cut(problem, found[row]).stage_of for row in ranked[: self.polished]])
+            return best_cut(problem, found, self.name)
+        best = [_best_first(problem, found)]
+        if self.samples > 1:
+            best.append(_best_first(problem, random_orders(problem, self.samples, rng)))
+        chosen = [order for both in zip(*best, strict=False) for order in both][: self.polished]
+        starts = np.array([best_cut(problem, order).stage_of for order in chosen])
         stages, bottleneck_ms = refine(problem, starts)
         return evaluate(problem, stages[int(bottleneck_ms.argmin())], self.name)
+
+
+def _best_first(problem: PipelineProblem, orders: NDArray[np.int64]) -> NDArray[np.int64]:
+    return orders[np.argsort(bottlenecks(problem, orders), kind="stable")]
 
 
 def save_policy(policy: Policy, path: str | Path, *, made_by: str) -> Path:
