@@ -59,25 +59,31 @@ def assess(posterior: Posterior, measured: NDArray[np.float64], population: Inpu
     predicted = (population.matrix @ posterior.coefficients)[:, None]
     values, vectors = np.linalg.eigh(posterior.covariance)
     root = population.matrix @ (vectors * np.sqrt(np.maximum(values, 0.0)))
+    learnable, rest = (root @ rng.standard_normal((root.shape[1], _DRAWS)) for _ in range(2))
+    noise = posterior.noise_sd * rng.standard_t(DEGREES_OF_FREEDOM, size=(len(population), _DRAWS))
+    # how far the sizes of all these may be from their most probable ones
     scale = np.sqrt(posterior.freedom / rng.chisquare(posterior.freedom, size=_DRAWS))
-    learnable, rest = (scale * (root @ rng.standard_normal((root.shape[1], _DRAWS))) for _ in range(2))
-    noise = scale * posterior.noise_sd * rng.standard_t(DEGREES_OF_FREEDOM, size=(len(population), _DRAWS))
 
-    def agreement(more: float, draws: int = _DRAWS) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Kendall's tau and Spearman of each draw, had ``more`` times ``n`` further measurements been taken: the
-        uncertain part of the latencies shrinks with their number, and what is learnt moves the prediction."""
-        unknown = 1 / (1 + more)
-        model = predicted + np.sqrt(1 - unknown) * learnable[:, :draws]
-        target = model + np.sqrt(unknown) * rest[:, :draws] + noise[:, :draws]
-        return _rank_correlations(model, np.round(target / step) * step if step else target)
+    def measured_on(latency: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.round(latency / step) * step if step else latency
 
-    tau, rho = agreement(0.0)
+    def tau_with(more: float) -> float:
+        """Kendall's tau, had ``more`` times ``n`` further measurements been taken: the uncertain part of the
+        latencies shrinks with their number, and what is learnt moves the prediction."""
+        few, unknown = slice(_FEWER_DRAWS), 1 / (1 + more)
+        model = predicted + np.sqrt(1 - unknown) * learnable[:, few]
+        target = measured_on(model + np.sqrt(unknown) * rest[:, few] + noise[:, few])
+        return float(_kendall_tau(model, target).mean())
+
+    target = measured_on(predicted + rest + noise)
+    tau = float(_kendall_tau(predicted, target).mean())
+    low, high = np.quantile(_kendall_tau(predicted, measured_on(predicted + scale * (rest + noise))), _INTERVAL)
     return Monotonicity(
-        kendall_tau=float(tau.mean()),
-        spearman=float(rho.mean()),
-        interval=(float(np.quantile(tau, _INTERVAL[0])), float(np.quantile(tau, _INTERVAL[1]))),
+        kendall_tau=tau,
+        spearman=float(_spearman(predicted, target).mean()),
+        interval=(float(min(low, tau)), float(max(high, tau))),
         n=n,
-        verdict=_verdict(n, float(tau.mean()), lambda more: float(agreement(more, _FEWER_DRAWS)[0].mean()), posterior),
+        verdict=_verdict(n, tau, tau_with, posterior),
     )
 
 
@@ -98,15 +104,18 @@ def _verdict(n: int, tau: float, tau_with: Callable[[float], float], posterior: 
     return f"not good enough: more than {int(_MORE[-1] * n)} further measurements would be needed; try another proxy"
 
 
-def _rank_correlations(
-    model: NDArray[np.float64], target: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Kendall's tau-b and Spearman of each column, ``(draws,)``; ``model`` may be one column for all."""
+def _kendall_tau(model: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Kendall's tau-b of each column, ``(draws,)``; ``model`` may be one column for all."""
     model = np.broadcast_to(model, target.shape)
     tau = [stats.kendalltau(a, b, method="asymptotic")[0] for a, b in zip(model.T, target.T, strict=True)]
+    return np.nan_to_num(np.array(tau))
+
+
+def _spearman(model: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Spearman's correlation of each column, ``(draws,)``; ``model`` may be one column for all."""
     ranks = [stats.rankdata(values, axis=0) for values in (model, target)]
     ranks = [(r - r.mean(axis=0)) / np.maximum(r.std(axis=0), 1e-300) for r in ranks]
-    return np.nan_to_num(np.array(tau)), (ranks[0] * ranks[1]).mean(axis=0)
+    return (ranks[0] * ranks[1]).mean(axis=0)
 
 
 def _clock_step(measured: NDArray[np.float64]) -> float:
