@@ -264,13 +264,16 @@ GRIDS: dict[str, list[Method]] = {
             regularized_evolution,
         )
         for n, tournament, mutation, penalty in itertools.product(
-            (10, 20, 30), (0.25, 0.5, 0.8), (1 / 6, 1 / 3), (0.0, 20.0, 40.0, 80.0, 160.0, 320.0)
+            (10, 20, 30), (0.5, 0.8, 1.0), (1 / 6, 1 / 3), (0.0, 80.0, 160.0, 320.0, 640.0, 1280.0)
         )
     ],
 }
 
 #: The best of each grid, as ``--tune`` finds them.
-CHOSEN = {"NSGA-II": {"population": 10}, "RegularizedEvolution": {}}
+CHOSEN = {
+    "NSGA-II": {"population": 25, "mutation": 0.5},
+    "RegularizedEvolution": {"population": 20, "tournament": 0.8, "mutation": 1 / 6, "penalty": 320.0},
+}
 
 
 def tune(tasks: list[Task], console: Console) -> None:

@@ -151,53 +151,6 @@ def export(
 
 
 @app.command()
-def zoo(
-    proxy: Annotated[Path, typer.Option(help="Latencies of many timm networks on one device, as CSV or as timm's.")],
-    target: Annotated[Path | None, typer.Option(help="Latencies of a few of them on your device.")] = None,
-    top1: Annotated[
-        Path | None, typer.Option(help="timm's results CSV: which pretrained weights, how accurate.")
-    ] = None,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write.")] = Path("zoo.csv"),
-    n: Annotated[int, typer.Option("-n", min=3, help="Without --target: how many networks to measure on it.")] = 20,
-    rows: Annotated[int, typer.Option(min=1, help="Show at most so many networks.")] = 60,
-    table: Annotated[Path | None, typer.Option(help="Your own table of costs, made by zoo-trace.")] = None,
-) -> None:
-    """Rank timm's pretrained networks on your device from 20 measurements, and show the accuracy-latency front."""
-    from nas_proxy import zoo
-    from nas_proxy.datasets.timm import read_timm_weights
-    from nas_proxy.spaces.timm_zoo import TimmZoo
-
-    space, console = TimmZoo(table) if table else TimmZoo(), Console()
-    measured = zoo.read_zoo_latencies(proxy, space)
-    if target is None:
-        zoo.write_to_fill_in(output, zoo.suggest_networks(measured, n, space))
-        console.print(f"Measure the {n} networks in {output} on your device and fill in latency_ms.", soft_wrap=True)
-        return
-    weights = read_timm_weights(top1) if top1 else None
-    ranking = zoo.rank_zoo(measured, zoo.read_zoo_latencies(target, space), space, weights)
-    console.print(zoo.render(ranking, rows))
-    console.print(f"{zoo.write_ranking(output, ranking.networks)}: all of them", soft_wrap=True)
-
-
-@app.command("zoo-trace")
-def zoo_trace(
-    networks: Annotated[
-        list[str], typer.Argument(help="Networks such as resnet50@224, or timm's tables that name them.")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The table; one that is there is extended.")],
-) -> None:
-    """Trace what timm's networks cost, for the table that the zoo's features come from; can be stopped and goes on."""
-    from nas_proxy.devices._progress import show_progress
-    from nas_proxy.spaces._timm_table import extend_table
-    from nas_proxy.zoo import networks_in
-
-    with show_progress("tracing") as on_progress:
-        failed = extend_table(output, networks_in(networks), on_progress)
-    for arch, reason in failed.items():
-        Console(stderr=True).print(f"not traced: {arch}: {escape(reason)}", highlight=False, soft_wrap=True)
-
-
-@app.command()
 def suggest(
     proxy: Annotated[Path, typer.Option(help="CSV of the proxy's measurements.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write, its latencies to be filled in.")],

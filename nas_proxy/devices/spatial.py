@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -137,14 +136,20 @@ class SpatialDevice(Device):
     def _map(self, layers: Sequence[Layer]) -> None:
         """Search for the layers not mapped yet."""
         wanted = [layer for layer in dict.fromkeys(layers) if layer not in self._mapped]
-        search = partial(_search, self.accelerator, self.objective, self.evaluations, self.mapper, self.seed)
         if self.workers > 1 and len(wanted) > 1:
             from joblib import Parallel, delayed
 
-            found = Parallel(n_jobs=self.workers)(delayed(search)(layer) for layer in wanted)
+            found = list(Parallel(n_jobs=self.workers)(delayed(self._search)(layer) for layer in wanted))
         else:
-            found = map(search, wanted)
-        self._mapped.update(zip(wanted, found, strict=True))
+            found = [self._search(layer) for layer in wanted]
+        for layer, result in zip(wanted, found, strict=True):
+            self._mapped[layer] = result
+
+    def _search(self, layer: Layer) -> SearchResult:
+        """One layer's search; its seed depends on the layer, not on the order of searches."""
+        problem = Problem(layer, self.accelerator, self.objective, budget=self.evaluations, pad=True)
+        shape = repr((layer.kind, *layer.bounds.tolist(), layer.stride, layer.dilation)).encode()
+        return map_problem(problem, self.mapper, self.seed + zlib.crc32(shape))
 
     def _cost(self, operator: Operator) -> OperatorCost:
         if operator.layer is not None:
@@ -159,12 +164,3 @@ class SpatialDevice(Device):
         sides = ((read, dram.read_words_per_cycle), (written, dram.write_words_per_cycle))
         cycles = max(float(np.ceil(words / bandwidth)) if bandwidth else 0.0 for words, bandwidth in sides)
         return OperatorCost(operator.name, None, cycles, energy + cycles * self.accelerator.leakage_pj_per_cycle, 0.0)
-
-
-def _search(
-    accelerator: Accelerator, objective: Objective, evaluations: int, mapper: str, seed: int, layer: Layer
-) -> SearchResult:
-    """One layer's search; its seed depends on the layer, not on the order of searches."""
-    problem = Problem(layer, accelerator, objective, budget=evaluations, pad=True)
-    shape = repr((layer.kind, *layer.bounds.tolist(), layer.stride, layer.dilation)).encode()
-    return map_problem(problem, mapper, seed + zlib.crc32(shape))

@@ -92,10 +92,10 @@ def _layer(node: Node, graph: TensorGraph) -> Layer | None:
         return _product(node.name, 1, out[0], out[1], depth, weights=inputs[1].is_constant)
     if node.operator in ("MatMul", "MatMulInteger", "FusedMatMul"):
         depth = inputs[0].shape[-1]
+        *rows, columns = out or (1,)
         if inputs[1].is_constant and len(inputs[1].shape) == 2:  # one matrix for all: their rows are stacked
-            return _product(node.name, 1, prod(out[:-1]), out[-1], depth, weights=True)
-        rows = out[-2] if len(out) > 1 else 1
-        return _product(node.name, prod(out[:-2]), rows, out[-1], depth, weights=False)
+            return _product(node.name, 1, prod(rows), columns, depth, weights=True)
+        return _product(node.name, prod(rows[:-1]), rows[-1] if rows else 1, columns, depth, weights=False)
     return None
 
 

@@ -32,11 +32,14 @@ class Memory:
         self._y.append(metrics.values[:, :2])
         self._values.append(values)
 
-    def choose(self, proposed: NDArray[np.int64], count: int, caution: float) -> NDArray[np.int64]:
-        """The ``count`` proposals of lowest estimate, lowered by ``caution`` standard deviations."""
-        if len(proposed) <= count:
-            return proposed
+    def learn(self) -> None:
+        """Renew the critic."""
         self._critic.fit(np.concatenate(self._x), np.concatenate(self._y), np.concatenate(self._values))
+
+    def choose(self, proposed: NDArray[np.int64], count: int, caution: float) -> NDArray[np.int64]:
+        """The ``count`` proposals of lowest estimate, lowered by ``caution`` standard deviations; lowest first."""
+        if not len(proposed):
+            return proposed
         mean, deviation = self._critic.predict(self._see(proposed))
         weights = np.array(_WEIGHTS[self._problem.objective])
         estimate = mean @ weights - caution * np.sqrt(deviation**2 @ weights)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +70,7 @@ class GeneticMapper:
             children = problem.space.repair(self._children(problem, pool, values, count, rng), rng)
             if self.critic:
                 children = children[problem.unknown(children)]
+                memory.learn()
                 children = memory.choose(children, brood, self.caution)
                 children = children if len(children) else problem.fresh(rng, brood)
             found, metrics = problem.evaluate(children)
@@ -106,9 +108,8 @@ class GeneticMapper:
         return children
 
 
-def with_critic(**settings) -> GeneticMapper:
-    """The genetic algorithm with the critic of ``marl``."""
-    return GeneticMapper(**({"critic": True} | settings))
+#: The genetic algorithm with the critic of ``marl``.
+with_critic = partial(GeneticMapper, critic=True)
 
 
 @dataclass(frozen=True)

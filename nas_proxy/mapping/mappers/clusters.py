@@ -11,7 +11,7 @@ from scipy.spatial.distance import squareform
 
 __all__ = ["Clusters", "cluster_agents", "effects"]
 
-Clusters = Literal["correlation", "random", "none"]
+Clusters = Literal["correlation", "random", "none", "each"]
 
 
 def effects(choices: NDArray[np.int64], metrics: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -33,9 +33,12 @@ def cluster_agents(
     """Agents in clusters.
 
     ``"correlation"``: average linkage on the correlation of effect vectors (Krishnan et al., 2025, cluster by the
-    correlation of parameters); ``"random"``: the same number of clusters, at random; ``"none"``: all in one.
+    correlation of parameters); ``"random"``: the same number of clusters, at random; ``"none"``: all in one;
+    ``"each"``: every agent alone.
     """
     n = choices.shape[1]
+    if how == "each":
+        return list(np.arange(n)[:, None])
     if how == "none" or count <= 1:
         return [np.arange(n)]
     if how == "random":

@@ -10,6 +10,7 @@ one scalar for some thirty agents makes very noisy. One episode is one evaluatio
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,9 @@ class MarlMapper:
         clusters: ``"correlation"``, ``"random"`` or ``"none"``.
         cluster_share: share of proposals whose agents come from one cluster.
         cluster_size: mean number of agents in a cluster.
+        masked: whether choices are masked; without, mappings that do not fit are evaluated (and charged) too.
         critic: propose ``proposals`` for each evaluation and let the critic choose; critics pay for small budgets.
+        rounds: times that agents propose, and the critic chooses, before anything is evaluated.
         caution: standard deviations that the critic's estimate is lowered by; larger explores more.
     """
 
@@ -51,8 +54,10 @@ class MarlMapper:
     clusters: Clusters = "correlation"
     cluster_share: float = 0.5
     cluster_size: int = 5
+    masked: bool = True
     critic: bool = True
     proposals: int = 60
+    rounds: int = 1
     caution: float = 1.0
 
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
@@ -69,12 +74,12 @@ class MarlMapper:
             pool, pool_values = _elite(pool, pool_values, self.elite)
             logits = self._policies(pool)
             turn = max(self.turn, problem.spent // 100)
-            count = turn * (self.proposals if self.critic else 2)
-            proposed = self._propose(problem, pool, logits, groups, count, rng)
-            proposed = proposed[problem.unknown(proposed)]
             if self.critic:
-                proposed = memory.choose(proposed, turn, self.caution)
-            proposed = proposed[:turn]
+                memory.learn()
+                proposed = self._imagine(problem, memory, pool, logits, groups, turn, rng)
+            else:
+                proposed = self._propose(problem, pool, logits, groups, 2 * turn, rng)
+                proposed = proposed[problem.unknown(proposed)][:turn]
             if not len(proposed):
                 proposed = problem.fresh(rng, turn)
             values, metrics = problem.evaluate(proposed)
@@ -88,6 +93,17 @@ class MarlMapper:
                 fresh_values, _ = problem.evaluate(fresh)
                 pool, pool_values = fresh, fresh_values
                 stale, best = 0, fresh_values.min()
+
+    def _imagine(self, problem, memory, pool, logits, groups, turn, rng) -> NDArray[np.int64]:
+        """A turn's proposals: in each round the agents go on from those that the critic liked best in the last."""
+        count = turn * self.proposals // self.rounds
+        proposed = pool[:0]
+        for _ in range(self.rounds):
+            drawn = self._propose(problem, pool, logits, groups, count, rng)
+            proposed = np.concatenate([proposed, drawn[problem.unknown(drawn)]])
+            proposed = memory.choose(np.unique(proposed, axis=0), max(turn, self.elite), self.caution)
+            pool = proposed if len(proposed) else pool
+        return proposed[:turn]
 
     def _policies(self, pool: NDArray[np.int64]) -> NDArray[np.float64]:
         """Log-probabilities ``(n, 8)`` of each agent: rank-weighted frequencies in the elite (sorted, best first)."""
@@ -109,6 +125,10 @@ class MarlMapper:
         held = np.where(redecide, -1, parents)
         rows, columns = np.nonzero(held >= 0)
         scores[rows, columns, held[rows, columns]] += 1e6
+        if not self.masked:
+            counts = np.array([decision.choices for decision in problem.space.decisions])
+            scores[:, np.arange(CHOICES) >= counts[:, None]] = -np.inf
+            return problem.space.canonical(scores.argmax(axis=2))
         return problem.space.fill(scores, problem.space.turns(rng, count))
 
 
@@ -127,6 +147,5 @@ def _rank_weights(count: int) -> NDArray[np.float64]:
     return weights / weights.sum()
 
 
-def without_critic(**settings) -> MarlMapper:
-    """The agents alone."""
-    return MarlMapper(**({"critic": False} | settings))
+#: The agents alone.
+without_critic = partial(MarlMapper, critic=False)

@@ -1,0 +1,352 @@
+"""Mappers at equal numbers of evaluations, on layers and accelerators for which Timeloop's own mapper was recorded.
+
+    python -m benchmarks.mapping               # what is missing is run, then the tables are printed
+    python -m benchmarks.mapping --report      # tables of what there is
+    python -m benchmarks.mapping --methods marl genetic --seeds 3
+
+Every run is kept in ``runs/mapping-benchmark`` by pair, objective, method and seed, so that the benchmark goes on where
+it was stopped; seeds come in rounds, all methods one seed after the other. Every evaluation counts: random starts,
+clustering, mappings that do not fit. Mappings already evaluated in the same run are recognised by all methods alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.golden import DATA, read_architectures, read_layer, read_mapping
+from nas_proxy.devices import get_device
+from nas_proxy.devices.spatial import SpatialDevice
+from nas_proxy.files import write_bytes, write_json
+from nas_proxy.mapping import CostModel, Layer, Problem, map_problem
+from nas_proxy.mapping.mappers import Mapper, get_mapper
+from nas_proxy.mapping.mappers.marl import MarlMapper, without_critic
+from nas_proxy.mapping.mappers.policy_gradient import PolicyGradientMapper
+from nas_proxy.mapping.problem import Objective
+
+RUNS = Path(__file__).parents[1] / "runs" / "mapping-benchmark"
+RESULTS = Path(__file__).parent / "results" / "mapping.json"
+MARKS = (100, 300, 1_000, 10_000)
+PAIRS = (
+    ("eyeriss_like", "resnet50_conv2_1x1"),
+    ("eyeriss_like", "vgg16_conv2_1"),
+    ("eyeriss_like", "alexnet_conv2_5x5"),
+    ("eyeriss_like", "mbv2_dw3x3_s1"),
+    ("eyeriss_like", "mbv2_pw_expand"),
+    ("eyeriss_like", "fc_4096x1000"),
+    ("small_edge", "resnet50_conv2_1x1"),
+    ("small_edge", "mbv2_dw3x3_s1"),
+    ("small_edge", "nb201_c16_32x32_3x3"),
+    ("small_edge", "resnet18_conv3_3x3_n4"),
+    ("tpu_like", "resnet18_conv2_3x3"),
+    ("tpu_like", "resnet18_conv5_3x3"),
+)
+
+
+@dataclass(frozen=True)
+class Method:
+    """A mapper, what it may spend and on how many seeds. ``group``: compared, an ablation, or for the best known."""
+
+    make: Callable[[], Mapper]
+    budget: int
+    seeds: int
+    group: str = "compared"
+
+
+METHODS = {
+    "marl": Method(partial(get_mapper, "marl"), 1_000, 10),
+    "marl-without-critic": Method(partial(get_mapper, "marl-without-critic"), 10_000, 10),
+    "genetic-with-critic": Method(partial(get_mapper, "genetic-with-critic"), 1_000, 10),
+    "genetic, budget 1,000": Method(partial(get_mapper, "genetic"), 1_000, 10),
+    "genetic": Method(partial(get_mapper, "genetic"), 10_000, 10),
+    "random": Method(partial(get_mapper, "random"), 10_000, 10),
+    "policy-gradient": Method(partial(get_mapper, "policy-gradient"), 10_000, 10),
+    "long run": Method(without_critic, 100_000, 1, "best known"),
+    "ppo": Method(partial(get_mapper, "ppo"), 10_000, 3),
+    "ppo-archgym": Method(partial(get_mapper, "ppo-archgym"), 10_000, 3),
+    "cma-es": Method(partial(get_mapper, "cma-es"), 10_000, 3),
+    "ppo-masked": Method(partial(get_mapper, "ppo-masked"), 10_000, 3),
+    "agents: correlation": Method(without_critic, 1_000, 10, "ablation"),
+    "agents: random clusters": Method(partial(without_critic, clusters="random"), 1_000, 10, "ablation"),
+    "agents: no clusters": Method(partial(without_critic, clusters="none"), 1_000, 10, "ablation"),
+    "agents: no elite pool": Method(partial(without_critic, elite=1), 1_000, 10, "ablation"),
+    "agents: no masks": Method(partial(without_critic, masked=False), 1_000, 10, "ablation"),
+    "critic: random clusters": Method(partial(MarlMapper, clusters="random"), 300, 10, "ablation"),
+    "critic: no clusters": Method(partial(MarlMapper, clusters="none"), 300, 10, "ablation"),
+    "gradient: random clusters": Method(partial(PolicyGradientMapper, clusters="random"), 1_000, 10, "ablation"),
+    "gradient: one agent": Method(partial(PolicyGradientMapper, clusters="none"), 1_000, 10, "ablation"),
+    "gradient: one per parameter": Method(partial(PolicyGradientMapper, clusters="each"), 1_000, 10, "ablation"),
+}
+OBJECTIVES: tuple[Objective, ...] = ("edp", "latency")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One search: best value after each evaluation, and the CPU time it took."""
+
+    history: NDArray[np.float64]
+    cpu_s: float
+    wall_s: float
+
+
+class Store:
+    """All runs, on disk, by (pair, objective, method, seed)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.accelerators = read_architectures(DATA / "architectures.json")
+        self.layers: dict[str, Layer] = {}
+        self.timeloop: dict[tuple[tuple[str, str], Objective], list[tuple[int, float]]] = {}
+        for line in (DATA / "timeloop_mapper_dev.jsonl").read_text().splitlines():
+            record = json.loads(line)
+            layer, arch = read_layer(record["layer"]), record["arch"]
+            self.layers[layer.name] = layer
+            mapping = read_mapping(record["mapping"], bool(record["layer"].get("depthwise")))
+            costs = CostModel(layer, self.accelerators[arch]).evaluate(mapping)
+            objective: Objective = "edp" if record["mapper"]["metric"] == "edp" else "latency"
+            value = float(np.log(costs.edp[0] if objective == "edp" else costs.cycles[0]))
+            found = self.timeloop.setdefault(((arch, layer.name), objective), [])
+            found.append((record["mapper"]["valid_evaluated"], value))
+
+    def path(self, pair: tuple[str, str], objective: str, method: str, seed: int) -> Path:
+        name = method.replace(" ", "_").replace(":", "").replace(",", "")
+        return self.folder / objective / f"{pair[0]}-{pair[1]}" / f"{name}-{seed}.npy"
+
+    def run(self, pair: tuple[str, str], objective: Objective, method: str, seed: int) -> None:
+        """Run it, unless it has been."""
+        path = self.path(pair, objective, method, seed)
+        if path.exists():
+            return
+        setting = METHODS[method]
+        mapper = setting.make()
+        problem = Problem(self.layers[pair[1]], self.accelerators[pair[0]], objective, budget=setting.budget)
+        cpu, wall = time.process_time(), time.perf_counter()
+        history = map_problem(problem, mapper, seed).history
+        record = np.concatenate([[time.process_time() - cpu, time.perf_counter() - wall], history])
+        write_bytes(path, record.tobytes())
+
+    def get(self, pair: tuple[str, str], objective: str, method: str) -> list[Run]:
+        """All runs there are, in the order of seeds."""
+        runs = []
+        for seed in range(METHODS[method].seeds):
+            path = self.path(pair, objective, method, seed)
+            if path.exists():
+                record = np.frombuffer(path.read_bytes())
+                runs.append(Run(record[2:], record[0], record[1]))
+        return runs
+
+    def best(self, pair: tuple[str, str], objective: Objective) -> float:
+        """The best value that any run, or Timeloop's mapper, has found."""
+        values = [run.history[-1] for method in METHODS for run in self.get(pair, objective, method)]
+        return min([*values, *(value for _, value in self.timeloop.get((pair, objective), ()))])
+
+
+def ratios(store: Store, objective: Objective, method: str, mark: int) -> NDArray[np.float64] | None:
+    """Logarithm of value over best known, averaged over seeds, one for each pair; None where a pair has no run."""
+    rows = []
+    for pair in PAIRS:
+        runs = store.get(pair, objective, method)
+        if not runs or mark > len(runs[0].history):
+            return None
+        rows.append(np.mean([run.history[mark - 1] for run in runs]) - store.best(pair, objective))
+    return np.array(rows)
+
+
+def interval(store: Store, objective: Objective, method: str, mark: int) -> tuple[float, float]:
+    """95 % interval of the geometric mean, by drawing seeds anew within each pair."""
+    rng = np.random.default_rng(0)
+    means = np.zeros(1000)
+    for pair in PAIRS:
+        values = np.array([run.history[mark - 1] for run in store.get(pair, objective, method)])
+        means += values[rng.integers(len(values), size=(1000, len(values)))].mean(axis=1) - store.best(pair, objective)
+    low, high = np.quantile(np.exp(means / len(PAIRS)), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def samples_to_reach(histories: Iterable[NDArray[np.float64]], value: float) -> list[float]:
+    """Evaluations each history needs to reach a value; infinite where it does not."""
+    return [float(np.argmax(h <= value + 1e-9)) + 1 if h[-1] <= value + 1e-9 else np.inf for h in histories]
+
+
+def quality(store: Store, objective: Objective) -> dict[str, dict[str, list[float]]]:
+    """Geometric mean over best known, with interval, of every method at every mark."""
+    table: dict[str, dict[str, list[float]]] = {}
+    for method in METHODS:
+        row = {}
+        for mark in MARKS:
+            if (found := ratios(store, objective, method, mark)) is not None:
+                row[str(mark)] = [float(np.exp(found.mean())), *interval(store, objective, method, mark)]
+        if row:
+            table[method] = row
+    return table
+
+
+def by_pair(store: Store, objective: Objective) -> dict[str, dict[str, list[float]]]:
+    """Ratio to the best known on each pair at 100, 300 and 1,000, of the mappers that must be below one another."""
+    table: dict[str, dict[str, list[float]]] = {}
+    for method in ("marl", "genetic-with-critic", "genetic, budget 1,000", "marl-without-critic"):
+        found = [ratios(store, objective, method, mark) for mark in MARKS[:3]]
+        if all(f is not None for f in found):
+            values = np.exp(np.array(found))
+            table[method] = {f"{a} {b}": values[:, i].tolist() for i, (a, b) in enumerate(PAIRS)}
+    return table
+
+
+def sample_ratios(store: Store, objective: Objective) -> dict[str, dict[str, float]]:
+    """How many times fewer evaluations marl needs to reach what a baseline has after 1,000 and 10,000 (medians)."""
+    table: dict[str, dict[str, float]] = {}
+    for method, setting in METHODS.items():
+        if setting.group != "compared" or method.startswith("marl"):
+            continue
+        row = {}
+        for mark in MARKS[2:]:
+            if ratios(store, objective, method, mark) is None:
+                continue
+            needed = []
+            for pair in PAIRS:
+                target = float(np.mean([run.history[mark - 1] for run in store.get(pair, objective, method)]))
+                with_critic = samples_to_reach((r.history for r in store.get(pair, objective, "marl")), target)
+                alone = samples_to_reach((r.history for r in store.get(pair, objective, "marl-without-critic")), target)
+                needed.append(min(np.median(with_critic), np.median(alone)))
+            row[str(mark)] = float(mark / np.exp(np.mean(np.log(needed))))
+        if row:
+            table[method] = row
+    return table
+
+
+def against_timeloop(store: Store) -> dict[str, dict[str, float]]:
+    """Median evaluations of marl to reach the best of Timeloop's mapper, by pair and budget."""
+    table: dict[str, dict[str, float]] = {}
+    for (pair, objective), found in store.timeloop.items():
+        histories = [run.history for run in store.get(pair, objective, "marl")]
+        if pair in PAIRS and histories:
+            table[f"{pair[0]} {pair[1]} {objective}"] = {
+                str(budget): float(np.median(samples_to_reach(histories, value))) for budget, value in found
+            }
+    return table
+
+
+def cost_of_search(store: Store) -> dict[str, dict[str, float]]:
+    """CPU and wall seconds per 1,000 evaluations."""
+    table = {}
+    for method in METHODS:
+        runs = [run for pair in PAIRS for run in store.get(pair, "edp", method)]
+        if runs:
+            evaluations = sum(len(run.history) for run in runs) / 1000
+            table[method] = {
+                "cpu_s": sum(run.cpu_s for run in runs) / evaluations,
+                "wall_s": sum(run.wall_s for run in runs) / evaluations,
+            }
+    return table
+
+
+def throughput(store: Store) -> dict[str, float]:
+    """Mappings per CPU second on one core, by batch size (conv, three levels, physical counting)."""
+    layer, accelerator = store.layers["vgg16_conv2_1"], store.accelerators["eyeriss_like"]
+    problem = Problem(layer, accelerator, budget=1)
+    table = {}
+    for batch in (1, 16, 128, 1024, 8192):
+        mappings = problem.space.mappings(problem.space.sample(np.random.default_rng(0), batch))
+        problem.model.evaluate(mappings)
+        rates = []
+        for _ in range(5):
+            start, count = time.process_time(), 0
+            while time.process_time() - start < 0.2:
+                problem.model.evaluate(mappings)
+                count += batch
+            rates.append(count / (time.process_time() - start))
+        table[str(batch)] = float(np.median(rates))
+    return table
+
+
+def networks() -> dict[str, dict[str, float]]:
+    """Whole networks: time to map them, and EDP against a search twenty times as long."""
+    import timm
+
+    from nas_proxy.graph import from_torch
+
+    table = {}
+    for network in ("mobilenetv2_100", "resnet50"):
+        graph = from_torch(timm.create_model(network).eval(), (1, 3, 224, 224))
+        for name in ("eyeriss", "tpu-v1"):
+            found = get_device(name)
+            assert isinstance(found, SpatialDevice)
+            results = []
+            for factor in (1, 20):
+                device = SpatialDevice(
+                    name, found.accelerator, mapper=found.mapper, evaluations=factor * found.evaluations, workers=2
+                )
+                wall = time.perf_counter()
+                results.append((device.latency(graph), time.perf_counter() - wall))
+            (short, wall_s), (long, long_wall_s) = results
+            assert short.energy_mj is not None
+            assert long.energy_mj is not None
+            table[f"{network} on {name}"] = {
+                "layers": len({o.layer for o in short.operators if o.layer is not None}),
+                "wall_s": wall_s,
+                "wall_s_20x": long_wall_s,
+                "latency_ms": short.latency_ms,
+                "energy_mj": short.energy_mj,
+                "utilization": short.utilization,
+                "edp_over_20x": short.latency_ms * short.energy_mj / (long.latency_ms * long.energy_mj),
+            }
+    return table
+
+
+def show(title: str, table: dict) -> None:
+    """Print a table of rows of named numbers (or lists of them)."""
+    if not table:
+        return
+    columns = list(dict.fromkeys(key for row in table.values() for key in row))
+    shown = Table(title=title, title_justify="left")
+    for column in ("", *columns):
+        shown.add_column(column, justify="right" if column else "left")
+    for name, row in table.items():
+        cells = [row.get(column) for column in columns]
+        shown.add_row(name, *("" if c is None else " ".join(f"{v:.4g}" for v in np.atleast_1d(c)) for c in cells))
+    Console(width=200).print(shown)
+
+
+def main() -> None:
+    """Run what is missing, then report."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--report", action="store_true", help="run nothing")
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), choices=list(OBJECTIVES))
+    parser.add_argument("--seeds", type=int, default=10, help="at most so many seeds of each method")
+    parser.add_argument("--networks", action="store_true", help="also map whole networks (always without --report)")
+    arguments = parser.parse_args()
+    store = Store(RUNS)
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if not arguments.report:
+        for seed in range(arguments.seeds):
+            for objective in arguments.objectives:
+                for method in arguments.methods:
+                    for pair in PAIRS if seed < METHODS[method].seeds else ():
+                        store.run(pair, objective, method, seed)
+    for objective in OBJECTIVES:
+        results[f"{objective}: quality"] = quality(store, objective)
+        results[f"{objective}: by pair, at 100 300 1,000"] = by_pair(store, objective)
+        results[f"{objective}: times fewer evaluations"] = sample_ratios(store, objective)
+    results["evaluations to reach Timeloop's mapper"] = against_timeloop(store)
+    results["seconds per 1,000 evaluations"] = cost_of_search(store)
+    results["mappings per second by batch"] = {"cost model": throughput(store)}
+    if arguments.networks or not arguments.report:
+        results["networks"] = networks()
+    for title, table in results.items():
+        show(title, table)
+    write_json(RESULTS, json.loads(json.dumps(results).replace("Infinity", "null")))
+
+
+if __name__ == "__main__":
+    main()

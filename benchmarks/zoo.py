@@ -1,0 +1,131 @@
+"""Ranking pretrained networks on a device from 20 of its measurements, over all pairs of devices that timm publishes.
+
+For every ordered pair of devices, one is the proxy, all of whose measurements are known, and the other the target, of
+which 20 are. The figure is Spearman's correlation of predicted and measured time per image over the networks that were
+not measured on the target: of all of them, and inside windows of +-50 % around a network's latency, on average over
+windows, since users choose between networks of similar latency. Beside it, on the same networks: the proxy's own
+latencies, multiply-accumulates, and activations.
+
+Each seed draws the half of the zoo from which the 20 are suggested. Run: ``python -m benchmarks.zoo``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+from scipy.stats import rankdata
+
+from nas_proxy.datasets import LatencyTable, load_latencies
+from nas_proxy.files import write_json
+from nas_proxy.spaces.timm_zoo import TimmZoo
+from nas_proxy.zoo import adapt_zoo, fit_zoo, predict_zoo, suggest_networks
+
+DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data")) / "timm"
+SAMPLES, SEEDS, WINDOWS, WIDTH, FEWEST_IN_WINDOW = 20, 5, 100, 0.5, 10
+METHODS = ("adapted, suggested samples", "adapted, random samples", "proxy as it is", "MACs", "activations")
+
+
+@dataclass(frozen=True)
+class Score:
+    """Spearman's correlations of one method for one pair of devices and one seed."""
+
+    proxy: str
+    target: str
+    seed: int
+    method: str
+    overall: float
+    in_windows: float
+
+
+def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
+
+
+def in_windows(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> float:
+    """Mean Spearman's correlation inside windows around evenly spaced ranks of the truth."""
+    centres = np.sort(truth)[np.linspace(0, len(truth) - 1, WINDOWS).astype(int)]
+    windows = [np.flatnonzero(np.abs(truth / centre - 1) <= WIDTH) for centre in centres]
+    return float(np.mean([spearman(predicted[w], truth[w]) for w in windows if len(w) >= FEWEST_IN_WINDOW]))
+
+
+def scores(table: LatencyTable, proxy: str, target: str, seed: int) -> list[Score]:
+    space, archs = TimmZoo(), list(table.archs)
+    proxy_ms, target_ms = table.latency_ms(proxy), table.latency_ms(target)
+    model, rng = fit_zoo(space, archs, proxy_ms), np.random.default_rng(seed)
+    half = np.sort(rng.permutation(len(archs))[: len(archs) // 2])
+    known = LatencyTable("timm", tuple(archs[i] for i in half), (proxy,), proxy_ms[half, None])
+    samples = {
+        METHODS[0]: table.rows(suggest_networks(known, SAMPLES, space, seed)),
+        METHODS[1]: rng.permutation(len(archs))[:SAMPLES],
+    }
+    predicted = {
+        METHODS[2]: proxy_ms,
+        METHODS[3]: space.costs("macs", archs),
+        METHODS[4]: space.costs("activations", archs),
+    }
+    for method, chosen in samples.items():
+        adapted = adapt_zoo(model, [archs[i] for i in chosen], target_ms[chosen])
+        predicted[method] = predict_zoo(adapted, archs)[:, 0]
+    test = {method: np.setdiff1d(np.arange(len(archs)), chosen) for method, chosen in samples.items()}
+    return [
+        Score(proxy, target, seed, method, spearman(values[t], target_ms[t]), in_windows(values[t], target_ms[t]))
+        for method, values in predicted.items()
+        for t in [test.get(method, test[METHODS[0]])]
+    ]
+
+
+def summary(found: list[Score], **where: str) -> dict[str, dict[str, float]]:
+    """Per method the means over what matches ``where``, and the standard deviation of the seeds' means."""
+    kept = [score for score in found if all(getattr(score, key) == value for key, value in where.items())]
+    result = {}
+    for method in METHODS:
+        row = {}
+        for figure in ("overall", "in_windows"):
+            per_seed = [
+                np.mean([getattr(s, figure) for s in kept if s.method == method and s.seed == seed])
+                for seed in range(SEEDS)
+            ]
+            row |= {figure: round(float(np.mean(per_seed)), 4), f"{figure}_sd": round(float(np.std(per_seed)), 4)}
+        result[method] = row
+    return result
+
+
+def main() -> None:
+    table = load_latencies("timm", DATA)
+    table = table.measured_on(*table.devices)
+    pairs = list(permutations(table.devices, 2))
+    found = [
+        score
+        for seed, (proxy, target) in track([(s, p) for s in range(SEEDS) for p in pairs], "pairs of devices")
+        for score in scores(table, proxy, target, seed)
+    ]
+    total = summary(found)
+    console = Console()
+    shown = Table(title=f"{len(table)} networks, {len(pairs)} pairs of devices, {SAMPLES} samples, {SEEDS} seeds")
+    for heading in ("method", "Spearman, overall", "sd", "in +-50 % windows", "sd"):
+        shown.add_column(heading)
+    for method, row in total.items():
+        shown.add_row(method, *(f"{value:.4f}" for value in row.values()))
+    console.print(shown)
+    per_pair = [{"proxy": p, "target": t, "methods": summary(found, proxy=p, target=t)} for p, t in pairs]
+    behind = [
+        f"{row['proxy']} -> {row['target']} ({figure})"
+        for row in per_pair
+        for figure in ("overall", "in_windows")
+        if row["methods"][METHODS[0]][figure] < max(row["methods"][m][figure] for m in METHODS[2:])
+    ]
+    console.print(f"pairs where a baseline is ahead: {', '.join(behind) or 'none'}")
+    path = Path(__file__).parent / "results" / "zoo.json"
+    write_json(path, {"networks": len(table), "samples": SAMPLES, "seeds": SEEDS, "mean": total, "pairs": per_pair})
+
+
+if __name__ == "__main__":
+    main()
