@@ -26,9 +26,9 @@ from rich.table import Table
 
 from benchmarks.golden import DATA, read_architectures, read_layer, read_mapping
 from nas_proxy.devices import get_device
-from nas_proxy.devices.spatial import SpatialDevice
+from nas_proxy.devices.spatial import SpatialDevice, SpatialResult
 from nas_proxy.files import write_bytes, write_json
-from nas_proxy.mapping import CostModel, Layer, Problem, map_problem
+from nas_proxy.mapping import CostModel, Layer, Problem, map_problem, parse_layer
 from nas_proxy.mapping.mappers import Mapper, get_mapper
 from nas_proxy.mapping.mappers.marl import MarlMapper, without_critic
 from nas_proxy.mapping.mappers.policy_gradient import PolicyGradientMapper
@@ -303,6 +303,33 @@ def networks() -> dict[str, dict[str, float]]:
     return table
 
 
+def silicon() -> dict[str, dict[str, float]]:
+    """Convolutions of AlexNet (4 frames) and VGG-16 (3 frames) on eyeriss, beside the chip (Chen et al., JSSC 2017)."""
+    alexnet = ["96x3x55x55x11x11,stride=4", "256x96x27x27x5x5,groups=2", "384x256x13x13x3x3"]
+    alexnet += ["384x384x13x13x3x3,groups=2", "256x384x13x13x3x3,groups=2"]
+    sizes = [(64, 3, 224), (64, 64, 224), (128, 64, 112), (128, 128, 112), (256, 128, 56), *[(256, 256, 56)] * 2]
+    sizes += [(512, 256, 28), *[(512, 512, 28)] * 2, *[(512, 512, 14)] * 3]
+    vgg = [f"{k}x{c}x{size}x{size}x3x3" for k, c, size in sizes]
+    device, table = get_device("eyeriss"), {}
+    assert isinstance(device, SpatialDevice)
+    for name, layers, frames, fps, chip_mw in (("AlexNet", alexnet, 4, 34.7, 278), ("VGG-16", vgg, 3, 0.7, 236)):
+        found = device.latency([parse_layer(f"conv:{text},batch={frames}") for text in layers])
+        assert isinstance(found, SpatialResult)
+        on_chip_mj = sum(
+            (o.energy_pj - result.costs.energy_parts_pj[0, 3]) * 1e-9
+            for o in found.operators
+            if o.layer is not None and (result := device.mapping(o.layer))
+        )
+        table[name] = {
+            "frames_per_s": frames / found.latency_ms * 1e3,
+            "chip_frames_per_s": fps,
+            "on_chip_mw": on_chip_mj / found.latency_ms * 1e3,
+            "chip_mw": chip_mw,
+            "utilization": found.utilization,
+        }
+    return table
+
+
 def show(title: str, table: dict) -> None:
     """Print a table of rows of named numbers (or lists of them)."""
     if not table:
@@ -343,6 +370,7 @@ def main() -> None:
     results["mappings per second by batch"] = {"cost model": throughput(store)}
     if arguments.networks or not arguments.report:
         results["networks"] = networks()
+        results["Eyeriss, convolutions only"] = silicon()
     for title, table in results.items():
         show(title, table)
     write_json(RESULTS, json.loads(json.dumps(results).replace("Infinity", "null")))
