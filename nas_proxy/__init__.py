@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas_proxy.datasets import LatencyTable, load_accuracies, load_latencies
     from nas_proxy.devices import get_device
-    from nas_proxy.nni_plugin import ProxyTuner
+    from nas_proxy.nni_plugin import ProxyLatencyProfiler, ProxyStrategy, ProxyTuner
     from nas_proxy.ranking import Monotonicity, ProxyLatencyModel, hypervolume, pareto_front, select_proxy
     from nas_proxy.spaces import get_space
     from nas_proxy.spaces.from_nni import space_from_nni
@@ -22,6 +22,8 @@ __all__ = [
     "LatencyTable",
     "Monotonicity",
     "ProxyLatencyModel",
+    "ProxyLatencyProfiler",
+    "ProxyStrategy",
     "ProxyTuner",
     "get_device",
     "get_space",
@@ -36,7 +38,7 @@ __all__ = [
 _HOMES = {
     "nas_proxy.datasets": ["LatencyTable", "load_accuracies", "load_latencies"],
     "nas_proxy.devices": ["get_device"],
-    "nas_proxy.nni_plugin": ["ProxyTuner"],
+    "nas_proxy.nni_plugin": ["ProxyLatencyProfiler", "ProxyStrategy", "ProxyTuner"],
     "nas_proxy.ranking": ["Monotonicity", "ProxyLatencyModel", "hypervolume", "pareto_front", "select_proxy"],
     "nas_proxy.spaces": ["get_space"],
     "nas_proxy.spaces.from_nni": ["space_from_nni"],

@@ -6,11 +6,14 @@ NNI 3.0 is the last release and will not change; with any other version nothing 
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +23,19 @@ from nas_proxy.errors import InputError, MissingDependencyError
 from nas_proxy.nni_plugin.client import ManagerClient
 
 __all__ = [
+    "earlier_models",
     "environment_of_trials",
     "guarded_manager",
     "in_dispatcher",
     "load_config",
+    "patch_resume",
     "recovered_parameters",
     "report_error",
     "require_nni",
 ]
 
 _VERSION = "3.0"
+_logger = logging.getLogger("nas_proxy")
 _START_S = 120.0
 _MANAGER_SCRIPT = Path(__file__).with_name("manager.cjs")
 
@@ -97,6 +103,74 @@ def recovered_parameters(st_callback: Callable[..., Any] | None) -> list[Mapping
     """
     recovered = getattr(getattr(st_callback, "__self__", None), "recovered_trial_params", None)
     return list(recovered.values()) if isinstance(recovered, Mapping) else []
+
+
+def patch_resume() -> None:
+    """Let a ``NasExperiment`` be resumed on the training-service engine. Once applied, again changes nothing.
+
+    At a resume the manager sends the engine two commands that only tuners know (ImportData, AddCustomizedTrialJob).
+    ``TunerCommandChannel.receive`` raises on them, in the thread that listens, and the experiment hangs. Here they are
+    passed over: :func:`earlier_models` asks for the same by itself.
+    """
+    from nni.runtime.tuner_command_channel import TunerCommandChannel
+
+    if not _is_expected("resuming a NasExperiment on the training-service engine hangs"):
+        return
+    original = TunerCommandChannel.receive
+    if getattr(original, "passes_over_unknown", False):
+        return
+
+    @wraps(original)
+    def receive(self: Any) -> Any:
+        while True:
+            try:
+                return original(self)
+            except ValueError as error:
+                if not str(error).startswith("Unknown command type"):
+                    raise
+
+    receive.passes_over_unknown = True  # type: ignore[attr-defined]
+    TunerCommandChannel.receive = receive
+
+
+def earlier_models(engine: Any) -> tuple[list[Any], list[Any]]:
+    """Models from before a resume: those that are trained, and those that NNI is training again.
+
+    Of the latter the training-service engine reports events as if they had been submitted now (``_models``), and counts
+    a worker busy for each (``_workers``): the manager offers all workers as free, besides those it runs them on.
+    """
+    import nni
+    from nni.nas.execution import TrainingServiceExecutionEngine
+    from nni.nas.execution.engine import Middleware
+    from nni.nas.space import ModelStatus
+
+    while isinstance(engine, Middleware):
+        engine = engine.engine
+    if not isinstance(engine, TrainingServiceExecutionEngine) or not _is_expected("results are not taken over"):
+        return [], []
+    trained, training = [], []
+    for job in engine.nodejs_binding.list_trial_jobs():
+        if not job.hyperParameters:
+            continue
+        parameters = job.hyperParameters[0]
+        model = nni.load(nni.dump(parameters.parameters))
+        model.status = engine._interpret_trial_job_status(job.status)
+        if model.status == ModelStatus.Trained and job.finalMetricData:
+            model.metrics.final = job.finalMetricData[-1].data
+            trained.append(model)
+        elif model.status == ModelStatus.Training:
+            engine._models[parameters.parameter_id] = weakref.ref(model)
+            engine._workers -= 1
+            training.append(model)
+    return trained, training
+
+
+def _is_expected(otherwise: str) -> bool:
+    """Whether this is the NNI that the patches are made for; says what follows if not."""
+    version = importlib.metadata.version("nni")
+    if version != _VERSION:
+        _logger.warning("NNI %s is not %s, so it is not patched: %s", version, _VERSION, otherwise)
+    return version == _VERSION
 
 
 @contextmanager

@@ -21,8 +21,10 @@ def front_of(results: Sequence[Result], targets: Sequence[str]) -> list[Result]:
     """Results that no other beats in accuracy and in predicted latency on every target, fastest first."""
     from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
+    if not results:
+        return []
     costs = np.array([[-result.accuracy, *(result.latency_ms[name] for name in targets)] for result in results])
-    front = NonDominatedSorting().do(costs, only_non_dominated_front=True) if results else []
+    front: Any = NonDominatedSorting().do(costs, only_non_dominated_front=True)
     return sorted((results[i] for i in front), key=lambda result: result.latency_ms[targets[0]])
 
 

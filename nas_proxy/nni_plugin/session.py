@@ -11,7 +11,7 @@ from typing import Any
 
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin.state import StateFile
-from nas_proxy.search import SearchEngine, SearchExhausted
+from nas_proxy.search import Evaluated, SearchEngine, SearchExhausted
 from nas_proxy.spaces import SearchSpace
 
 __all__ = ["Failure", "Result", "Session", "Waiting", "failures_in", "results_in"]
@@ -47,7 +47,7 @@ class Session:
 
     Args:
         engine: a fresh engine; its state is restored from ``file`` if that holds one.
-        file: where the state is written after each step.
+        file: where the state is written after each step; None for a search that ends with its process.
         evidence: fingerprints of what the search stands on (settings, measurements), by what they are called. A state
             written with others is refused.
 
@@ -55,7 +55,7 @@ class Session:
         InputError: the state on disk was made with other settings or measurements, or cannot be read.
     """
 
-    def __init__(self, engine: SearchEngine, file: StateFile, evidence: Mapping[str, str]) -> None:
+    def __init__(self, engine: SearchEngine, file: StateFile | None, evidence: Mapping[str, str]) -> None:
         self.space: SearchSpace = engine.space
         self.waiting: dict[str, Waiting] = {}
         self.succeeded: set[str] = set()
@@ -64,11 +64,13 @@ class Session:
         self._engine = engine
         self._file = file
         self._evidence = dict(evidence)
-        if (state := file.read()) is not None:
-            self._restore(state)
+        if file is not None:
+            file.claim()
+            if (state := file.read()) is not None:
+                self._restore(state)
 
     @property
-    def proposed(self) -> int:
+    def n_proposed(self) -> int:
         """How many distinct candidates are on their way or done."""
         return len(self.waiting) + len(self.succeeded) + len(self.failed)
 
@@ -115,22 +117,40 @@ class Session:
         self.waiting.pop(arch, None)
         return True
 
+    def pareto(self) -> list[Evaluated]:
+        """The front of all results; see :meth:`~nas_proxy.search.SearchEngine.pareto`."""
+        return self._engine.pareto()
+
+    def state(self) -> dict[str, Any]:
+        """All that is needed to go on elsewhere, as plain JSON."""
+        return {
+            "evidence": self._evidence,
+            "waiting": [asdict(candidate) for candidate in self.waiting.values()],
+            "failures": [asdict(failure) for failure in self.failed.values()],
+            "engine": self._engine.state(),
+        }
+
+    def restore_if_newer(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state`` if it knows of more candidates than this session does."""
+        known = len(state["waiting"]) + len(state["failures"]) + len(results_in(state))
+        if known > self.n_proposed:
+            self._restore(state)
+
+    def close(self) -> None:
+        """Let another process go on with the state on disk."""
+        if self._file is not None:
+            self._file.release()
+
     def _save(self) -> None:
-        self._file.write(
-            {
-                "evidence": self._evidence,
-                "waiting": [asdict(candidate) for candidate in self.waiting.values()],
-                "failures": [asdict(failure) for failure in self.failed.values()],
-                "engine": self._engine.state(),
-            }
-        )
+        if self._file is not None:
+            self._file.write(self.state())
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         for what, fingerprint in self._evidence.items():
             if state["evidence"].get(what) != fingerprint:
                 raise InputError(
-                    f"{what} changed since this search was started ({self._file.path}): results found under the old "
-                    "and the new do not mix. Put the old back to resume, or start a new run."
+                    f"{what} changed since this search was started: results found under the old and the new do not "
+                    "mix. Put the old back to resume, or start a new run."
                 )
         self._engine.load_state(state["engine"])
         self.waiting = {entry["arch"]: Waiting(**entry) for entry in state["waiting"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -22,11 +23,36 @@ class StateFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.previous = self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
+        self._lock: int | None = None
 
     @classmethod
     def inside(cls, folder: Path) -> StateFile:
         """The state of the search whose folder this is."""
         return cls(folder / "search.json")
+
+    def claim(self) -> None:
+        """Become the only search that writes here, until this process ends or :meth:`release`.
+
+        Raises:
+            InputError: another search is at work here, or the folder cannot be written to.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o666)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"{self.path.parent}: another search is at work here: name another folder.") from None
+        except OSError as error:
+            raise InputError(f"{self.path.parent}: cannot be written to: {error.strerror}.") from None
+
+    def release(self) -> None:
+        """Let other searches write here."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __del__(self) -> None:
+        self.release()
 
     def write(self, state: dict[str, Any]) -> None:
         """Make ``state`` the current one, atomically.

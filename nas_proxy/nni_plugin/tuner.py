@@ -148,6 +148,7 @@ class ProxyTuner(Tuner):
     def _on_exit(self) -> None:
         if self._session is not None:
             self._settle(self._session)
+            self._session.close()
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -202,4 +203,4 @@ class ProxyTuner(Tuner):
     def _finish(self, session: Session) -> None:
         """Nothing feasible is left. NNI would wait for ever for its number of trials: make it the number there are."""
         if (client := ManagerClient.of_dispatcher()) is not None:
-            client.set_max_trials(session.proposed)
+            client.set_max_trials(session.n_proposed)

@@ -49,6 +49,11 @@ class Driver:
         self.tuner.receive_trial_result(id, parameters, {"default": accuracy} if value is None else value)
         self.tuner.trial_end(id, True)
 
+    def die(self) -> None:
+        """As the end of a process does, however it comes: what it held is free."""
+        assert self.tuner._session is not None
+        self.tuner._session.close()
+
     def run(self, n: int) -> list[str]:
         archs = []
         for _ in range(n):
@@ -234,6 +239,7 @@ def test_resumed_search_proposes_as_if_nothing_had_happened(arguments: dict[str,
     reference = Driver(arguments | {"folder": str(toy.folder / "reference")}).run(8)
     first = Driver(arguments)
     before = first.run(4)
+    first.die()
     second = resumed(arguments, [], [])
     assert before + second.run(4) == reference
 
@@ -244,6 +250,7 @@ def test_trials_that_run_again_count_as_answered(arguments: dict[str, Any], toy:
     first = Driver(arguments)
     first.run(3)
     [(_, running)] = first.ask()
+    first.die()
     second = resumed(arguments, [], [running])
     assert second.ask() == []
     accuracy = sum(map(ord, Candidate.from_parameters(running).arch)) % 97
@@ -255,6 +262,7 @@ def test_proposal_that_nni_never_got_is_made_again(arguments: dict[str, Any]) ->
     first = Driver(arguments)
     first.run(2)
     [(_, lost)] = first.ask()
+    first.die()
     second = resumed(arguments, [], [])
     [(_, again)] = second.ask()
     assert again == lost
@@ -264,6 +272,7 @@ def test_result_that_the_tuner_never_got_is_imported(arguments: dict[str, Any]) 
     first = Driver(arguments)
     first.run(2)
     [(_, parameters)] = first.ask()
+    first.die()
     second = resumed(arguments, [{"parameter": parameters, "value": {"default": 42.0}}], [])
     [(_, next_parameters)] = second.ask()
     assert [result["accuracy"] for result in state_of(arguments)["results"]][-1] == 42.0
@@ -274,6 +283,7 @@ def test_finished_results_imported_again_change_nothing(arguments: dict[str, Any
     first = Driver(arguments)
     [(id, parameters)] = first.ask()
     first.finish(id, parameters, value=10.0)
+    first.die()
     second = resumed(arguments, [{"parameter": parameters, "value": {"default": 99.0}}], [])
     second.ask()
     assert [result["accuracy"] for result in state_of(arguments)["results"]] == [10.0]
@@ -310,6 +320,7 @@ def test_damaged_state_loses_at_most_what_nni_brings_back(
     path = Path(arguments["folder"]) / "search.json"
     path.write_bytes(path.read_bytes()[:200])
     accuracy = sum(map(ord, Candidate.from_parameters(parameters).arch)) % 97
+    first.die()
     second = resumed(arguments, [{"parameter": parameters, "value": {"default": accuracy}}], [])
     assert second.run(3) == reference[3:]
     assert "damaged" in caplog.text
