@@ -139,7 +139,7 @@ class SpatialDevice(Device):
         if self.workers > 1 and len(wanted) > 1:
             from joblib import Parallel, delayed
 
-            found = list(Parallel(n_jobs=self.workers)(delayed(self._search)(layer) for layer in wanted))
+            found: list[Any] = list(Parallel(n_jobs=self.workers)(delayed(self._search)(layer) for layer in wanted))
         else:
             found = [self._search(layer) for layer in wanted]
         for layer, result in zip(wanted, found, strict=True):
