@@ -47,7 +47,9 @@ _SUMS = np.array([[column.name.startswith(f"{total.name}_") for total in _TOTALS
 
 
 class NniSpace(SearchSpace[dict[str, Any]]):
-    """Architectures are NNI samples, ``{label: option}``. Made by :func:`space_from_nni`.
+    """Architectures are NNI samples, ``{label: option}``; see :func:`space_from_nni` for the arguments.
+
+    For commands, which know a space as ``module:Class``, write a subclass whose constructor takes no arguments.
 
     Attributes:
         relative_error: of the learnt multiply-accumulates, the median over candidates that were built and predicted
@@ -57,14 +59,24 @@ class NniSpace(SearchSpace[dict[str, Any]]):
 
     name: ClassVar[str] = "nni"
 
-    def __init__(self, model_space: ModelSpace, input_shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        model_space: ModelSpace,
+        input_shape: tuple[int, int, int] = (3, 224, 224),
+        *,
+        seed: int = 0,
+        tolerance: float = 0.01,
+        most: int = 256,
+    ) -> None:
         self.model_space = model_space
         self.name = f"nni:{type(model_space).__name__}"  # pyright: ignore[reportAttributeAccessIssue]
         self.choices, self._constraints = _choices(model_space)
         self._index = [{_key(option): i for i, option in enumerate(o)} for o in self.choices.values()]
-        self._shape = input_shape
+        channels, height, width = input_shape
+        self._shape = (channels, height, width)
         self._shapes_only = copy.deepcopy(model_space).to("meta")
         self.relative_error = math.inf
+        self._learn(seed, tolerance, most)
 
     # -- encoding ----------------------------------------------------------------------------------------------------
 
@@ -130,7 +142,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
         costs = self._contributions.predict(self.encode(archs))
         return np.hstack([costs @ _SUMS, costs[:, self._seen]])
 
-    def learn(self, seed: int, tolerance: float, most: int) -> None:
+    def _learn(self, seed: int, tolerance: float, most: int) -> None:
         """Build candidates in batches until those of a batch are predicted within ``tolerance`` before it is learnt."""
         archs = self._examples(seed, most)
         codes, examples = self.encode(archs), []
@@ -219,9 +231,7 @@ def space_from_nni(
     Raises:
         InputError: a choice is continuous, or candidates do not run on images of ``input_shape``.
     """
-    space = NniSpace(model_space, tuple(input_shape))  # pyright: ignore[reportArgumentType]
-    space.learn(seed, tolerance, most)
-    return space
+    return NniSpace(model_space, input_shape, seed=seed, tolerance=tolerance, most=most)
 
 
 def _choices(model_space: ModelSpace) -> tuple[dict[str, tuple[Any, ...]], list[Any]]:
