@@ -83,7 +83,8 @@ class SpatialDevice(Device):
         super().__init__(name)
         get_mapper(mapper)  # an unknown name is an error now, not after the first layers
         self.accelerator, self.mapper, self.evaluations = accelerator, mapper, evaluations
-        self.objective, self.seed, self.workers = objective, seed, workers
+        self.objective: Objective = objective
+        self.seed, self.workers = seed, workers
         self._mapped: dict[Layer, SearchResult] = {}
 
     @classmethod
