@@ -43,9 +43,9 @@ def test_names_are_stable_and_nothing_is_overwritten(tmp_path, space, archs):
 def test_rows_are_added_to_the_columns_the_user_has_made(tmp_path, space, archs):
     table = export_onnx(space, archs[:1], tmp_path)
     mine = f"latency_ms,device,arch\n1.5,phone,{archs[0]}"  # no line end after the last row
-    table.write_text(f"# space: nasbench201\n{mine}")
+    table.write_text(f"# space: nasbench201(channels=4,cells=1,image_size=8)\n{mine}")
     export_onnx(space, archs[:2], tmp_path)
-    assert table.read_text() == f"# space: nasbench201\n{mine}\n,,{archs[1]}\n"
+    assert table.read_text() == f"# space: nasbench201(channels=4,cells=1,image_size=8)\n{mine}\n,,{archs[1]}\n"
     assert load_latencies("csv", table).latency_ms("phone").tolist() == [1.5]
 
 

@@ -79,7 +79,10 @@ def test_the_file_and_its_description(tmp_path, space, archs):
     assert calls == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert set(table.archs) == set(archs)
     assert table.latency_ms("counting", archs).tolist() == [len(arch) for arch in archs]
-    assert path.read_text().splitlines()[:2] == ["# space: nasbench201", "arch,latency_ms,device,energy_mj"]
+    assert path.read_text().splitlines()[:2] == [
+        "# space: nasbench201(channels=4,cells=1,image_size=8)",
+        "arch,latency_ms,device,energy_mj",
+    ]
     described = json.loads((tmp_path / "new" / "proxy.csv.machine.json").read_text())
     assert described["device"] == {"name": "counting", "clock": {"version": 1}}
     assert described["space"] == {"name": "nasbench201", **space.parameters}
