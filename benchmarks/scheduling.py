@@ -226,7 +226,7 @@ def real(console: Console) -> list[dict[str, Any]]:
     for stages in (4, 6):
         table = Table(title=f"{stages} Edge TPUs: gap to the optimum (bottleneck), and what pipelining gives")
         for heading in ("network", "units", "ideal_dp", *[label for label in REAL if label != "ideal_dp"]):
-            table.add_column(heading, justify="left" if heading == "network" else "right")
+            table.add_column(heading, justify="left" if heading == "network" else "right", no_wrap=heading == "network")
         for heading in ("greedy CPU ms", "respect / compiler", "respect / one device"):
             table.add_column(heading, justify="right")
         for label, single in problems.items():

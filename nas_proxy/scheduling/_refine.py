@@ -16,6 +16,8 @@ from nas_proxy.scheduling._problem import HOST, PipelineProblem
 
 __all__ = ["refine"]
 
+_EVALUATIONS = 600_000  # of single moves, a row; under 0.1 s
+
 
 def refine(
     problem: PipelineProblem, stage_of: NDArray[np.integer], *, moves: int | None = None, patience: int | None = None
@@ -28,14 +30,14 @@ def refine(
     met is returned.
 
     Args:
-        moves: at most so many a row; default ``100 n``.
-        patience: stop after so many without a better schedule; default ``25 n``.
+        moves: at most so many a row; default ``100 n``, fewer for more than 77 units.
+        patience: stop after so many without a better schedule; default a quarter of ``moves``.
     """
     found = np.array(np.atleast_2d(stage_of), np.int64)
     rates = np.array([problem.cache_bytes, problem.stream_bytes_per_ms, problem.stage_ms])
     net = _arrays(problem)
-    moves = 100 * problem.n if moves is None else moves
-    patience = 25 * problem.n if patience is None else patience
+    moves = min(100 * problem.n, _EVALUATIONS // problem.n) if moves is None else moves
+    patience = moves // 4 if patience is None else patience
     bottleneck_ms = np.empty(len(found))
     for row in range(len(found)):
         bottleneck_ms[row] = _walk(found[row], problem.stages, net, rates, moves, patience)

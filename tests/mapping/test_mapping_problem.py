@@ -94,6 +94,7 @@ def test_the_critic_learns_to_rank():
     values, metrics = problem.evaluate(choices)
     memory = Memory(problem)
     memory.add(choices[:100], values[:100], type(metrics)(metrics.values[:100]))
+    memory.learn()
     chosen = memory.choose(choices[100:], 20, caution=0.0)
     found, _ = problem.evaluate(chosen)
     assert np.median(found) < np.quantile(values[100:], 0.1)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
 from nas_proxy import resources
 from nas_proxy.datasets import LatencyTable
+from nas_proxy.nni_plugin.latency import prepare
+from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.search import SearchEngine
 from nas_proxy.spaces import get_space
 
 EVALUATOR = """
@@ -26,7 +32,10 @@ def evaluate(candidate):
     with TRAINED.open("a") as file:
         file.write(candidate.arch + "\\n")
     time.sleep(float(os.environ.get("TRAIN_S", "0")))
-    return int(hashlib.sha256(candidate.arch.encode()).hexdigest()[:6], 16) / 0xFFFFFF * 100
+    return accuracy_of(candidate.arch)
+
+def accuracy_of(arch):
+    return int(hashlib.sha256(arch.encode()).hexdigest()[:6], 16) / 0xFFFFFF * 100
 
 def raise_always(candidate):
     raise RuntimeError("no such luck")
@@ -37,11 +46,8 @@ def not_a_number(candidate):
 def hang(candidate):
     time.sleep(1000)
 
-def mixed(candidate):
-    number = evaluate(candidate)
-    if number < 30:
-        raise RuntimeError("no such luck")
-    return None if number < 60 else number
+def hang_after_two(candidate):
+    return evaluate(candidate) if not TRAINED.exists() or len(TRAINED.read_text().split()) < 2 else hang(candidate)
 """
 
 
@@ -86,6 +92,19 @@ class Toy:
         path.write_text(yaml.safe_dump(self.config))
         return path
 
+    def reference(self, n: int) -> list[str]:
+        """What a search of these settings trains when nothing goes wrong, one candidate at a time."""
+        namespace: dict[str, Any] = {"__file__": str(self.folder / "evaluator.py")}
+        exec(EVALUATOR, namespace)
+        settings = SearchSettings.read(self.class_args, base=self.folder)
+        models = prepare(settings, self.folder / "reference")
+        engine = SearchEngine(models.space, models.targets, settings.limits_ms, seed=settings.seed)
+        archs = []
+        for _ in range(n):
+            archs.append(engine.ask().arch)
+            engine.tell(archs[-1], namespace["accuracy_of"](archs[-1]))
+        return archs
+
     @property
     def trained(self) -> list[str]:
         """What the evaluator was called with, in order."""
@@ -98,30 +117,107 @@ def toy(tmp_path: Path) -> Toy:
     return Toy(tmp_path)
 
 
-Command = Callable[..., "subprocess.Popen[str]"]
+PATIENCE_S = 240  # a busy machine is slow; nothing is asserted on time
 
 
-@pytest.fixture
-def nas_proxy_command(tmp_path: Path) -> Iterator[Command]:
-    """Starts ``nas-proxy`` with arguments; whatever still runs at the end of the test is killed."""
-    started: list[subprocess.Popen[str]] = []
+class Run:
+    """``nas-proxy run`` in a process of its own, and what NNI starts below it."""
 
-    def start(*arguments: str | Path, **environment: str) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "nas_proxy.cli", *map(str, arguments)],
-            cwd=tmp_path,
+    def __init__(self, folder: Path) -> None:
+        self.cwd = folder
+        self.folder = folder / "run"
+        self.process: subprocess.Popen[str] | None = None
+
+    def start(self, *arguments: str | Path, **environment: str) -> Run:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "nas_proxy.cli", "run", *map(str, arguments)],
+            cwd=self.cwd,
             env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        started.append(process)
-        return process
+        return self
 
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        if process.stdout:
-            process.stdout.close()
+    def begin(self, config: Path, **environment: str) -> Run:
+        return self.start(config, "--folder", self.folder, **environment)
+
+    def resume(self) -> Run:
+        return self.start("--resume", self.folder)
+
+    def finish(self, expected: int = 0) -> str:
+        """What it printed, once it has ended with the expected code."""
+        assert self.process is not None
+        output = self.process.communicate(timeout=PATIENCE_S)[0]
+        assert self.process.returncode == expected, output
+        return output
+
+    def wait_until(self, condition: Callable[[], Any]) -> Any:
+        """The first true value of a condition, while the process lives."""
+        return wait_until(condition, self.process)
+
+    @property
+    def manager(self) -> psutil.Process | None:
+        try:
+            pid = json.loads((self.folder / "run.json").read_text())["manager_pid"]
+            return psutil.Process(pid) if pid else None
+        except (OSError, psutil.NoSuchProcess):
+            return None
+
+    def family(self) -> dict[str, psutil.Process]:
+        """NNI's processes by what they are: manager, tuner, trial."""
+        manager = self.manager
+        assert manager is not None
+        found = {"manager": manager}
+        for process in manager.children(recursive=True):
+            command = " ".join(process.cmdline())
+            if process.name() not in {"sh", "bash"}:
+                found |= {"tuner": process} if "--exp_params" in command else {}
+                found |= {"trial": process} if "nas_proxy.trial" in command else {}
+        return found
+
+    @property
+    def state(self) -> dict[str, Any]:
+        state = json.loads((self.folder / "search.json").read_text())
+        return state | {"results": state["engine"]["results"]}
+
+    def close(self) -> None:
+        if self.process is not None:
+            if self.process.poll() is None:
+                self.process.kill()
+            self.process.wait()
+            if self.process.stdout:
+                self.process.stdout.close()
+
+
+def wait_until(condition: Callable[[], Any], process: subprocess.Popen[str] | None = None) -> Any:
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if found := condition():
+            return found
+        if process is not None and process.poll() is not None:
+            pytest.fail(f"ended early with code {process.returncode}:\n{process.communicate()[0]}")
+        time.sleep(0.05)
+    pytest.fail("waited in vain")
+
+
+def left_of(family: dict[str, psutil.Process]) -> list[psutil.Process]:
+    """Which of these processes still run."""
+    return [p for p in family.values() if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture
+def patiently() -> Callable[..., Any]:
+    return wait_until
+
+
+@pytest.fixture(name="left_of")
+def left_of_fixture() -> Callable[..., Any]:
+    return left_of
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    run = Run(tmp_path)
+    yield run
+    run.close()

@@ -59,6 +59,10 @@ def decode(
     stage = None if teacher is None else np.repeat(np.asarray(teacher), rows, axis=0)
     for position in range(n):
         row, unit = np.nonzero(state.ready)
+        if len(row) == total and not record:  # nothing to choose
+            orders[:, position] = unit
+            state.place(unit, position)
+            continue
         move, context = state.features(row, unit, position)
         scores = scorer.scores(state, row, unit, move, context)
         allowed = np.ones(len(row), bool)
