@@ -156,7 +156,9 @@ def suggest(
     proxy: Annotated[Path, typer.Option(help="CSV of the proxy's measurements.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write, its latencies to be filled in.")],
     n: Annotated[int, typer.Option("-n", help="How many architectures.")] = 20,
-    archs: Annotated[Path | None, typer.Option(help="Choose among those in this CSV; by default all.")] = None,
+    archs: Annotated[
+        Path | None, typer.Option(help="Choose among those in this CSV; by default all, or 2,000.")
+    ] = None,
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
     seed: Annotated[int, typer.Option(help="Of the candidates drawn.")] = 0,
 ) -> None:
@@ -180,7 +182,7 @@ def adapt(
     proxy: _PROXY,
     target: Annotated[Path, typer.Option(help="CSV of one or several targets' measurements.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV of predictions to write.")] = None,
-    archs: Annotated[Path | None, typer.Option(help="Predict those in this CSV; by default all.")] = None,
+    archs: Annotated[Path | None, typer.Option(help="Predict those in this CSV; by default all, or 2,000.")] = None,
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
     method: Annotated[str, typer.Option(help="bayes or adaproxy.")] = "bayes",
 ) -> None:
@@ -200,7 +202,7 @@ def rank(
     proxy: _PROXY,
     target: Annotated[Path, typer.Option(help="CSV of the target's measurements.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV of the ranking to write.")] = None,
-    archs: Annotated[Path | None, typer.Option(help="Rank those in this CSV; by default all.")] = None,
+    archs: Annotated[Path | None, typer.Option(help="Rank those in this CSV; by default all, or 2,000.")] = None,
     accuracy: Annotated[Path | None, typer.Option(help="CSV of accuracies: rank its Pareto front.")] = None,
     top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 10,
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
@@ -210,11 +212,10 @@ def rank(
 
     if output is not None:
         from_csv.require_no_measurements(output)
-    adapted = from_csv.adapt_csv(from_csv.fit_csv(proxy, space), target)
-    ranking = from_csv.rank_csv(adapted, archs, accuracy)
+    ranking = from_csv.rank_csv(from_csv.fit_csv(proxy, space), target, archs, accuracy)
     Console().print(from_csv.ranking_table(ranking, top))
     if output is not None:
-        from_csv.write_predictions(output, adapted, ranking.archs)
+        from_csv.write_predictions(output, [ranking.adapted], ranking.archs)
 
 
 training = typer.Typer(help="Train the policies that ship with the package anew.", no_args_is_help=True)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import operator
 from collections.abc import Iterable
+from typing import Any
 
-__all__ = ["InputError", "MissingDependencyError", "NasProxyError", "UnknownNameError"]
+__all__ = ["InputError", "MissingDependencyError", "NasProxyError", "UnknownNameError", "whole_number"]
 
 
 class NasProxyError(Exception):
@@ -34,3 +36,17 @@ class UnknownNameError(InputError):
 
 class MissingDependencyError(NasProxyError, ImportError):
     """An optional library is not installed; the message names the extra to install."""
+
+
+def whole_number(value: Any, what: str, least: int = 0) -> int:
+    """``value`` as an int, numpy's among them.
+
+    Raises:
+        InputError: it is no integer, or below ``least``. ``what`` names it in the message.
+    """
+    try:
+        if not isinstance(value, bool) and (number := operator.index(value)) >= least:
+            return number
+    except TypeError:
+        pass
+    raise InputError(f"{what} must be an integer of at least {least}, found {value!r}.")

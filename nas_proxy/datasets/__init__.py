@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
+from nas_proxy.errors import UnknownNameError
 from nas_proxy.registry import Registry
 
 __all__ = ["AccuracyTable", "LatencyTable", "load_accuracies", "load_latencies"]
+
+T = TypeVar("T")
 
 _latency_formats: Registry[Callable[..., LatencyTable]] = Registry(
     "latency format",
@@ -39,10 +43,10 @@ def load_latencies(format: str, path: str | Path, **options: Any) -> LatencyTabl
     ``"hw-nas-bench"``, ``operators`` for ``"oneproxy"``.
 
     Raises:
-        UnknownNameError: no such format; the message names the closest.
+        UnknownNameError: no such format, or no such option of it; the message names the closest.
         InputError: the data is missing, damaged or not what the format says.
     """
-    return _latency_formats.get(format)(path, **options)
+    return _reader(_latency_formats, format, options)(path, **options)
 
 
 def load_accuracies(format: str, path: str | Path, index: str | Path | None = None, **options: Any) -> AccuracyTable:
@@ -52,9 +56,18 @@ def load_accuracies(format: str, path: str | Path, index: str | Path | None = No
     default ``../help/nasbench201/`` beside the table's folder). Further ``options`` are those of the format's reader.
 
     Raises:
-        UnknownNameError: no such format; the message names the closest.
+        UnknownNameError: no such format, or no such option of it; the message names the closest.
         InputError: the data is missing, damaged or not what the format says.
     """
     if index is not None:
         options["index"] = index
-    return _accuracy_formats.get(format)(path, **options)
+    return _reader(_accuracy_formats, format, options)(path, **options)
+
+
+def _reader(formats: Registry[Callable[..., T]], format: str, options: Mapping[str, Any]) -> Callable[..., T]:
+    reader = formats.get(format)
+    _, *known = inspect.signature(reader).parameters  # the first is the path
+    for option in options:
+        if option not in known:
+            raise UnknownNameError(f"option of the format {format!r}", option, known)
+    return reader

@@ -70,7 +70,8 @@ class _File:
 def _open(path: str | Path, space: str | SearchSpace | None, required: tuple[str, ...]) -> _File:
     path = require_file(path, "a CSV of measurements")
     data = path.read_bytes()
-    if data[:1] == b"\x80" or data[:2] == b"PK":
+    text_pickle = data[:1] in b"(]}c" and data.rstrip()[-1:] == b"."
+    if data[:1] == b"\x80" or data[:2] == b"PK" or text_pickle:
         raise InputError(
             f"{path}: expected a CSV of measurements, found a pickle or torch file. Pickles can run code and are "
             "never loaded: export the numbers as CSV with the columns " + ", ".join(required) + "."

@@ -21,8 +21,10 @@ __all__ = ["AccuracyTable", "LatencyTable"]
 
 
 def _key(arch: Any) -> Hashable:
-    """Architectures are plain values, but a mapping cannot be a key."""
-    return arch if isinstance(arch, str | tuple) else json.dumps(arch, sort_keys=True)
+    """Architectures are plain values, but a mapping or a list cannot be a key."""
+    if isinstance(arch, str | tuple):
+        return arch
+    return tuple(arch) if isinstance(arch, list) else json.dumps(arch, sort_keys=True)
 
 
 @dataclass(frozen=True, eq=False)

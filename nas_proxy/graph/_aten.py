@@ -16,9 +16,9 @@ __all__ = ["translate"]
 
 #: Operators whose result may share memory with their input: changing either in place is left to torch's exporter.
 _VIEWS = {
-    "alias", "chunk", "contiguous", "detach", "diagonal", "dropout", "expand", "expand_as", "flatten", "narrow", "permute",
-    "reshape", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "to", "transpose", "unbind", "unflatten",
-    "unsqueeze", "view",
+    "alias", "chunk", "contiguous", "detach", "diagonal", "dropout", "expand", "expand_as", "flatten",
+    "narrow", "permute", "reshape", "select", "slice", "split", "split_with_sizes", "squeeze", "t", "to",
+    "transpose", "unbind", "unflatten", "unsqueeze", "view",
 }  # fmt: skip
 
 

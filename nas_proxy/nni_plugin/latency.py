@@ -21,7 +21,6 @@ __all__ = ["LatencyModels", "prepare"]
 
 _PROXY_SAMPLES = 60
 _TARGET_SAMPLES = 20
-_POOL = 2_000  # architectures of a space too large to list from which the target's samples are suggested
 
 #: Called with what is done ("proxy", or a target's name), how many architectures are measured, and of how many.
 OnProgress = Callable[[str, int, int], None]
@@ -88,7 +87,7 @@ class _Collector:
 
     def target(self, name: str, source: Source, proxy: ProxyLatencyModel) -> LatencyTable:
         if source.device is not None:
-            pool = self.space.enumerate() if self.space.enumerable else self.space.sample(_POOL, self.seed)
+            pool = self.space.pool(self.seed)
             chosen = proxy.suggest(pool, source.samples or _TARGET_SAMPLES, seed=self.seed)
             return self._measured(name, source, [pool[i] for i in chosen])
         table = self._read(source)

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from nas_proxy import files
 from nas_proxy.nni_plugin.latency import LatencyModels, prepare
 from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.ranking.from_csv import Adapted, quality_table
 from nas_proxy.search import SearchEngine
 
 __all__ = ["prepare_shown"]
@@ -39,28 +40,12 @@ def prepare_shown(settings: SearchSettings, folder: Path, console: Console) -> L
 
         models = prepare(settings, folder, on_progress)
     SearchEngine(models.space, models.targets, settings.limits_ms, seed=settings.seed)  # refuses impossible limits
-    console.print(_table(models, settings))
+    [proxy] = models.samples["proxy"].devices
+    console.print(quality_table([Adapted(name, proxy, model) for name, model in models.targets.items()]))
+    for name, limit_ms in settings.limits_ms.items():
+        console.print(f"[bold]{escape(name)}[/]: only candidates predicted at or below {limit_ms:g} ms are trained")
     _write(models, folder)
     return models
-
-
-def _table(models: LatencyModels, settings: SearchSettings) -> Table:
-    table = Table(title=f"latency ranking in {models.space.name}, adapted from the proxy's")
-    for heading in ("target", "measured", "Kendall's tau", "interval", "limit (ms)", "verdict"):
-        table.add_column(heading)
-    for name, model in models.targets.items():
-        quality = model.monotonicity
-        low, high = quality.interval
-        limit = settings.targets[name].limit_ms
-        table.add_row(
-            name,
-            str(quality.n),
-            f"{quality.kendall_tau:.3f}",
-            f"{low:.2f} to {high:.2f}",
-            "none" if limit is None else f"{limit:g}",
-            quality.verdict,
-        )
-    return table
 
 
 def _write(models: LatencyModels, folder: Path) -> None:

@@ -24,7 +24,10 @@ def checked(space: SearchSpace, archs: Sequence[Any], latency_ms: ArrayLike, wha
         InputError: lengths differ, there are fewer than three, a latency is not a positive number, all are the same, an
             architecture is not of the space or is there twice. The message says which and what to do.
     """
-    values = np.asarray(latency_ms, dtype=np.float64)
+    try:
+        values = np.asarray(latency_ms, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: expected one number (a latency in ms) for each architecture: {error}.") from None
     if values.ndim != 1 or len(values) != len(archs):
         raise InputError(
             f"{what}: expected one latency in ms for each of the {len(archs)} architectures, found an array of shape "

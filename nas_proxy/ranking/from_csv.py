@@ -40,8 +40,6 @@ __all__ = [
     "write_to_measure",
 ]
 
-_POOL = 2_000
-
 
 @dataclass(frozen=True)
 class Adapted:
@@ -84,9 +82,7 @@ def adapt_csv(proxies: Mapping[str, ProxyLatencyModel], path: Path, method: str 
 
 def candidates(space: SearchSpace, path: Path | None, seed: int = 0) -> list[Any]:
     """The architectures of a CSV; without one all of the space, or 2,000 at random where it cannot be listed."""
-    if path is not None:
-        return read_archs(path, space)
-    return space.enumerate() if space.enumerable else space.sample(_POOL, seed)
+    return read_archs(path, space) if path is not None else space.pool(seed)
 
 
 def write_to_measure(path: Path, space: SearchSpace, archs: Sequence[Any]) -> Path:
@@ -124,26 +120,28 @@ def require_no_measurements(path: Path) -> None:
 class Ranking:
     """Architectures by rising predicted latency; ``accuracy`` in percent, where it was given."""
 
-    target: str
-    space: SearchSpace
+    adapted: Adapted
     archs: list[Any]
     latency_ms: NDArray[np.float64]
     accuracy: NDArray[np.float64] | None
 
 
-def rank_csv(adapted: Sequence[Adapted], archs: Path | None, accuracy: Path | None) -> Ranking:
+def rank_csv(
+    proxies: Mapping[str, ProxyLatencyModel], target: Path, archs: Path | None = None, accuracy: Path | None = None
+) -> Ranking:
     """Rank the architectures of a CSV (see :func:`candidates`), or the Pareto front of a CSV of accuracies.
 
     Raises:
         InputError: there are several targets, both or unreadable files are given.
     """
-    if len(adapted) > 1:
-        names = ", ".join(each.target for each in adapted)
-        raise InputError(f"a ranking is of one target, but the CSV holds several devices: {names}.")
     if archs is not None and accuracy is not None:
         raise InputError("give --archs or --accuracy, not both: the accuracies say which architectures to rank.")
-    model = adapted[0].model
-    space = model.proxy.space
+    space = next(iter(proxies.values())).space
+    devices = LatencyTable.from_csv(target, space).devices
+    if len(devices) > 1:
+        raise InputError(f"a ranking is of one target, but {target} holds several devices: {', '.join(devices)}.")
+    [adapted] = adapt_csv(proxies, target)
+    model = adapted.model
     if accuracy is None:
         pool, percent = candidates(space, archs), None
         order = np.argsort(model.predict(pool), kind="stable")
@@ -152,18 +150,19 @@ def rank_csv(adapted: Sequence[Adapted], archs: Path | None, accuracy: Path | No
         pool, percent = list(table.archs), table.accuracy
         order = pareto_front(percent, model.predict(pool))
     found = [pool[i] for i in order]
-    return Ranking(adapted[0].target, space, found, model.predict(found), None if percent is None else percent[order])
+    return Ranking(adapted, found, model.predict(found), None if percent is None else percent[order])
 
 
 def ranking_table(ranking: Ranking, top: int) -> Table:
     """The first ``top`` of a ranking, to print."""
     what = "fastest" if ranking.accuracy is None else "Pareto front"
-    table = Table(title=f"{what} on {ranking.target}: {min(top, len(ranking.archs))} of {len(ranking.archs)}")
+    space = ranking.adapted.model.proxy.space
+    table = Table(title=f"{what} on {ranking.adapted.target}: {min(top, len(ranking.archs))} of {len(ranking.archs)}")
     for heading in ("predicted [ms]", *(["accuracy [%]"] if ranking.accuracy is not None else []), "architecture"):
         table.add_column(heading, overflow="fold")
     for i, arch in enumerate(ranking.archs[:top]):
         percent = [] if ranking.accuracy is None else [f"{ranking.accuracy[i]:.2f}"]
-        table.add_row(f"{ranking.latency_ms[i]:.4g}", *percent, escape(ranking.space.to_str(arch)))
+        table.add_row(f"{ranking.latency_ms[i]:.4g}", *percent, escape(space.to_str(arch)))
     return table
 
 

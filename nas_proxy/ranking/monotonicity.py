@@ -2,7 +2,7 @@
 
 The few measured architectures were chosen because they differ, so they are easier to rank than the rest of the space,
 and a rank correlation of their held-out predictions promises too much. What is stated is therefore the agreement to
-expect over all of the proxy's architectures: targets are drawn from the posterior, measured with noise, and ranked.
+expect over architectures that were not measured: targets are drawn from the posterior, measured with noise, and ranked.
 """
 
 from __future__ import annotations
@@ -18,15 +18,17 @@ from scipy import stats
 from nas_proxy.ranking._posterior import Inputs, Posterior
 from nas_proxy.ranking._robust import DEGREES_OF_FREEDOM
 
-__all__ = ["GOOD_ENOUGH", "Monotonicity", "assess"]
+__all__ = ["ARCHITECTURES", "GOOD_ENOUGH", "Monotonicity", "assess"]
 
 GOOD_ENOUGH = 0.8
 """Kendall's tau: nine of ten pairs are in the right order."""
 _DRAWS, _FEWER_DRAWS = 100, 30
-_ARCHITECTURES = 500
+ARCHITECTURES = 500
 _INTERVAL = (0.05, 0.95)
 _MORE = (0.5, 1, 2, 4, 8)
 _FINEST_STEP = 1e-3
+_INFORMATION = DEGREES_OF_FREEDOM / (DEGREES_OF_FREEDOM + 3)
+"""What a measurement tells of the scale of Student-t noise, relative to normal noise (Lange et al., JASA 1989)."""
 _TELLING = 5.0
 """Degrees of freedom from which the noise is known well enough to blame it."""
 
@@ -51,10 +53,13 @@ class Monotonicity:
 
 
 def assess(posterior: Posterior, measured: NDArray[np.float64], population: Inputs) -> Monotonicity:
-    """What to expect on ``population`` of a model of the measurements ``measured`` ``(n,)``, in units of their mean."""
+    """What to expect on ``population`` of a model of the measurements ``measured`` ``(n,)``, in units of their mean.
+
+    At most ``ARCHITECTURES`` of the population are looked at.
+    """
     rng = np.random.default_rng(0)
-    if len(population) > _ARCHITECTURES:
-        population = population[np.sort(rng.choice(len(population), _ARCHITECTURES, replace=False))]
+    if len(population) > ARCHITECTURES:
+        population = population[np.sort(rng.choice(len(population), ARCHITECTURES, replace=False))]
     n, step = len(measured), _clock_step(measured)
     predicted = (population.matrix @ posterior.coefficients)[:, None]
     values, vectors = np.linalg.eigh(posterior.covariance)
@@ -62,7 +67,8 @@ def assess(posterior: Posterior, measured: NDArray[np.float64], population: Inpu
     learnable, rest = (root @ rng.standard_normal((root.shape[1], _DRAWS)) for _ in range(2))
     noise = posterior.noise_sd * rng.standard_t(DEGREES_OF_FREEDOM, size=(len(population), _DRAWS))
     # how far the sizes of all these may be from their most probable ones
-    scale = np.sqrt(posterior.freedom / rng.chisquare(posterior.freedom, size=_DRAWS))
+    freedom = posterior.freedom * _INFORMATION
+    scale = np.sqrt(freedom / rng.chisquare(freedom, size=_DRAWS))
 
     def measured_on(latency: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.round(latency / step) * step if step else latency

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, whole_number
 from nas_proxy.ranking._columns import ColumnMap
 from nas_proxy.ranking._design import d_optimal
 from nas_proxy.ranking._measurements import checked
@@ -37,7 +37,7 @@ class ProxyLatencyModel:
     """
 
     def __init__(self, space: str | SearchSpace) -> None:
-        self.space = get_space(space) if isinstance(space, str) else space
+        self.space = get_space(space)
         self._inputs: OrderedDict[tuple[Any, ...], Inputs] = OrderedDict()
 
     def fit(self, archs: Sequence[Any], latency_ms: ArrayLike) -> Self:
@@ -75,14 +75,15 @@ class ProxyLatencyModel:
         candidates where there are more than 3,000.
 
         Raises:
-            InputError: ``n`` is not between 1 and the number of architectures.
+            InputError: ``n`` is not between 1 and the number of distinct architectures.
         """
-        if not 1 <= n <= len(archs):
-            raise InputError(f"cannot suggest {n} of {len(archs)} architectures: n must be between 1 and {len(archs)}.")
-        candidates = np.arange(len(archs))
-        if len(archs) > max(_CANDIDATES, n):
-            candidates = np.random.default_rng(seed).choice(len(archs), size=max(_CANDIDATES, n), replace=False)
-        inputs = self.inputs(archs)[candidates]
+        n, seed = whole_number(n, "the number of architectures to suggest", least=1), whole_number(seed, "the seed")
+        candidates = np.sort(np.unique(self.space.encode(archs), axis=0, return_index=True)[1])
+        if n > len(candidates):
+            raise InputError(f"cannot suggest {n} architectures: there are {len(candidates)} to choose from.")
+        if len(candidates) > max(_CANDIDATES, n):
+            candidates = np.random.default_rng(seed).choice(candidates, size=max(_CANDIDATES, n), replace=False)
+        inputs = self.inputs([archs[i] for i in candidates])
         rows = np.column_stack([inputs.proxy, inputs.columns * np.sqrt(self.columns.share)])
         return candidates[d_optimal(rows, n, _DESIGN_NOISE)]
 
@@ -107,7 +108,7 @@ class ProxyLatencyModel:
         if not hasattr(self, "ridge"):
             raise InputError("this ProxyLatencyModel has no measurements yet: call fit(archs, latency_ms) first.")
         key = _key(archs)
-        if key is not None and key in self._inputs:
+        if key in self._inputs:
             self._inputs.move_to_end(key)
             return self._inputs[key]
         columns = self.columns(archs)
@@ -126,4 +127,8 @@ class ProxyLatencyModel:
 
 def _key(archs: Sequence[Any]) -> tuple[Any, ...] | None:
     key = tuple(archs)
-    return key if all(isinstance(arch, Hashable) for arch in key[:1]) else None
+    try:
+        hash(key)
+    except TypeError:  # architectures that are mappings or lists
+        return None
+    return key

@@ -13,7 +13,7 @@ from nas_proxy.ranking._measurements import checked
 from nas_proxy.ranking._positive import positive
 from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
 from nas_proxy.ranking._robust import HALF_WIDTH
-from nas_proxy.ranking.monotonicity import Monotonicity, assess
+from nas_proxy.ranking.monotonicity import ARCHITECTURES, Monotonicity, assess
 from nas_proxy.registry import Registry
 
 if TYPE_CHECKING:
@@ -71,4 +71,14 @@ class TargetLatencyModel:
     @cached_property
     def monotonicity(self) -> Monotonicity:
         """How well this ranking will agree with the target's own, on architectures that were not measured."""
-        return assess(self.posterior, self._y, self.proxy.inputs(self.proxy.archs))
+        return assess(self.posterior, self._y, self.proxy.inputs(self._unmeasured()))
+
+    def _unmeasured(self) -> list[Any]:
+        """What the target did not measure of the proxy's architectures and, where those are few, of the space."""
+        space, measured = self.proxy.space, set(map(self.proxy.space.to_str, self.archs))
+        rest = [arch for arch in self.proxy.archs if space.to_str(arch) not in measured]
+        if len(rest) < ARCHITECTURES:
+            known = measured | set(map(space.to_str, rest))
+            more = space.pool() if space.size < 20 * ARCHITECTURES else space.sample(ARCHITECTURES, seed=0)
+            rest += [arch for arch in more if space.to_str(arch) not in known]
+        return rest or self.archs

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_proxy.errors import InputError, NasProxyError
+from nas_proxy.errors import InputError, NasProxyError, whole_number
 from nas_proxy.search.acquisition import expected_improvement
 from nas_proxy.search.candidates import Slate, candidates_of
 from nas_proxy.search.surrogate import AccuracyModel, Kernel
@@ -72,9 +72,9 @@ class SearchEngine:
         limits_ms: Mapping[str, float] | None = None,
         seed: int = 0,
     ) -> None:
-        self.space: SearchSpace = get_space(space) if isinstance(space, str) else space
+        self.space: SearchSpace = get_space(space)
         self.targets = Targets(latency, limits_ms)
-        self.seed = _seed(seed)
+        self.seed = whole_number(seed, "the seed")
         self._asked = 0
         self._accuracy: dict[str, float] = {}
         self._pending: list[str] = []
@@ -176,7 +176,8 @@ class SearchEngine:
         """Go on where ``state()`` was taken: the proposals are those that would have followed.
 
         Raises:
-            InputError: the state is of another search (says in what), or the latency models predict otherwise.
+            InputError: the state is damaged or of another search (says in what), or the latency models predict
+                otherwise.
         """
         mine = self.state()
         if not isinstance(state, Mapping) or state.get("format") != _FORMAT:
@@ -188,18 +189,25 @@ class SearchEngine:
                     f"the state is of a search with another {field}: expected {mine[field]!r}, found "
                     f"{state.get(field)!r}. Resume with the same settings, or start a new search."
                 )
-        results = state["results"]
-        now = self._latencies(result["arch"] for result in results)
-        for result, predicted in zip(results, now, strict=True):
-            if not all(math.isclose(predicted[name], ms, rel_tol=1e-6) for name, ms in result["latency_ms"].items()):
+        try:
+            results = [Evaluated(**result) for result in state["results"]]
+            accuracy = {result.arch: float(result.accuracy) for result in results}
+            then = [{name: float(result.latency_ms[name]) for name in self.targets.names} for result in results]
+            asked, pending, failed = int(state["asked"]), list(state["pending"]), list(state["failed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(
+                f"the state of the search is damaged ({type(error).__name__}: {error}): use an earlier one, or start a "
+                "new search."
+            ) from None
+        for text in (*pending, *failed):
+            self.space.from_str(text)
+        for result, before, now in zip(results, then, self._latencies(accuracy), strict=True):
+            if not all(math.isclose(now[name], ms, rel_tol=1e-6) for name, ms in before.items()):
                 raise InputError(
-                    f"the latency models are not those of the state: for {result['arch']} it says "
-                    f"{result['latency_ms']} ms, they predict {predicted} ms. Resume with the same measurements."
+                    f"the latency models are not those of the state: for {result.arch} it says {before} ms, they "
+                    f"predict {now} ms. Resume with the same measurements."
                 )
-        self._asked = int(state["asked"])
-        self._accuracy = {result["arch"]: float(result["accuracy"]) for result in results}
-        self._pending = list(state["pending"])
-        self._failed = list(state["failed"])
+        self._asked, self._accuracy, self._pending, self._failed = asked, accuracy, pending, failed
         self._kernels = {}
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -272,9 +280,3 @@ def _join(a: Slate, b: Slate) -> Slate:
         a.points + b.points,
         np.concatenate([a.met, b.met]),
     )
-
-
-def _seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        raise InputError(f"the seed must be a non-negative integer, found {seed!r}.")
-    return int(seed)

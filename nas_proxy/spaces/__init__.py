@@ -26,8 +26,8 @@ _spaces: Registry[type[SearchSpace]] = Registry(
 )
 
 
-def get_space(name: str, **parameters: Any) -> SearchSpace:
-    """A search space by its text.
+def get_space(name: str | SearchSpace, **parameters: Any) -> SearchSpace:
+    """A search space by its text; one that is made already comes back as it is.
 
     Args:
         name: a registered name, or your own ``"module:Class"``; parameters may follow, as :func:`space_text` writes
@@ -36,8 +36,12 @@ def get_space(name: str, **parameters: Any) -> SearchSpace:
 
     Raises:
         UnknownNameError: no such space, or no such parameter; the message names the closest.
-        InputError: a parameter has an impossible value, or ``module:Class`` is no search space.
+        InputError: a parameter has an impossible value, ``module:Class`` is no search space, or ``name`` is neither.
     """
+    if isinstance(name, SearchSpace):
+        return name.with_parameters(**parameters)
+    if not isinstance(name, str):
+        raise InputError(f"expected a search space or the name of one, such as 'nasbench201'; found {name!r}.")
     base, stated = _parsed(name)
     return (_imported(base) if ":" in base else _spaces.get(base))().with_parameters(**stated | parameters)
 
@@ -53,9 +57,9 @@ def space_text(space: SearchSpace) -> str:
 
 
 def _parsed(text: str) -> tuple[str, dict[str, int]]:
-    match = _TEXT.fullmatch(text) if isinstance(text, str) else None
+    match = _TEXT.fullmatch(text)
     if match is None or match["parameters"] is None:
-        return text if isinstance(text, str) else str(text), {}
+        return text, {}
     parameters = {}
     for part in match["parameters"].split(","):
         name, _, value = part.partition("=")

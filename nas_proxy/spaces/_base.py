@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.errors import InputError, UnknownNameError, whole_number
 
 if TYPE_CHECKING:
     import torch
@@ -21,6 +21,7 @@ __all__ = ["FeatureColumn", "SearchSpace"]
 
 Arch = TypeVar("Arch")
 _ENUMERABLE = 2_000_000
+_POOL = 2_000
 
 
 @dataclass(frozen=True)
@@ -131,12 +132,11 @@ class SearchSpace(ABC, Generic[Arch]):
         """``n`` distinct architectures, drawn uniformly over codes.
 
         Raises:
-            InputError: the space has fewer.
+            InputError: the space has fewer, or a number is no integer or negative.
         """
-        if n < 0:
-            raise InputError(f"cannot sample {n} architectures: the number must not be negative.")
+        n = whole_number(n, "the number of architectures to sample")
         found: dict[str, Arch] = {}
-        for codes in self._random_codes(np.random.default_rng(seed), batch=n):
+        for codes in self._random_codes(np.random.default_rng(whole_number(seed, "the seed")), batch=n):
             found |= {self.to_str(arch): arch for arch in self.decode(codes)}
             if len(found) >= n:
                 return list(found.values())[:n]
@@ -173,6 +173,10 @@ class SearchSpace(ABC, Generic[Arch]):
     def enumerable(self) -> bool:
         """Whether :meth:`enumerate` can list the space."""
         return self.size <= _ENUMERABLE
+
+    def pool(self, seed: int = 0) -> list[Arch]:
+        """What to choose from: all architectures, or 2,000 at random where there are too many to list."""
+        return self.enumerate() if self.enumerable else self.sample(_POOL, seed)
 
     def to_choices(self, arch: Arch) -> dict[str, Any]:
         """An architecture as NNI parameters, ``{label: option}``."""

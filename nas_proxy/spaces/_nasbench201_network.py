@@ -18,7 +18,6 @@ class NasBench201Network(nn.Module):
         channels: channels of the first stage.
         cells: cells in each stage.
         classes: outputs.
-        image_size: taken for completeness; the network accepts any multiple of 4.
         input_channels: channels of the input.
     """
 
@@ -28,11 +27,9 @@ class NasBench201Network(nn.Module):
         channels: int,
         cells: int,
         classes: int,
-        image_size: int,
         input_channels: int,
     ) -> None:
         super().__init__()
-        self.image_size = image_size
         layers: list[nn.Module] = [
             nn.Sequential(nn.Conv2d(input_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
         ]

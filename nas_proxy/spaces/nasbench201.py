@@ -201,7 +201,7 @@ class NasBench201(SearchSpace[str]):
         code = self.encode([arch])
         kept = live_edges(code)[0] if prune else np.ones(len(EDGES), dtype=bool)
         edges = [(*edge, OPERATORS[op]) for edge, op, keep in zip(EDGES, code[0], kept, strict=True) if keep]
-        return NasBench201Network(edges, **space.parameters)
+        return NasBench201Network(edges, space.channels, space.cells, space.classes, space.input_channels)
 
 
 def needed_edges(codes: NDArray[np.integer]) -> NDArray[np.bool_]:

@@ -37,7 +37,9 @@ def check_sampling(space: SearchSpace) -> None:
     assert space.sample(_SAMPLES, seed=0) == archs, "the same seed gives other samples"
     assert space.sample(_SAMPLES, seed=1) != archs, "another seed gives the same samples"
     assert space.sample(0, seed=0) == []
-    _assert_refuses(lambda: space.sample(-1, seed=0), "negative")
+    _assert_refuses(lambda: space.sample(-1, seed=0), "at least 0")
+    _assert_refuses(lambda: space.sample(2.0, seed=0), "integer")  # pyright: ignore[reportArgumentType]
+    _assert_refuses(lambda: space.sample(2, seed=-1), "seed")
     if space.enumerable:
         _assert_refuses(lambda: space.sample(space.size + 1, seed=0), "distinct")
     else:

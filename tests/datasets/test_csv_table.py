@@ -140,10 +140,19 @@ def test_a_pickle_is_refused_and_never_loaded(tmp_path, protocol):
     assert not trace.exists()
 
 
-def test_binary_pickles_are_called_by_their_name(tmp_path):
-    path = write_malicious_pickle(tmp_path / "table.csv", tmp_path / "trace")
+@pytest.mark.parametrize("protocol", [0, 1, 5])
+def test_pickles_are_called_by_their_name(tmp_path, protocol):
+    path = write_malicious_pickle(tmp_path / "table.csv", tmp_path / "trace", protocol)
     with pytest.raises(InputError, match=r"found a pickle or torch file\. Pickles can run code and are never loaded"):
         read(path)
+
+
+def test_options_of_a_format_are_named(write):
+    path = write(f"arch,latency_ms\n{A},1\n")
+    with pytest.raises(UnknownNameError, match=r"unknown option of the format 'csv' 'spaec'\. Did you mean 'space'"):
+        load_latencies("csv", path, spaec="nasbench201")
+    with pytest.raises(UnknownNameError, match="unknown option of the format 'csv' 'index'"):
+        load_accuracies("csv", path, index=path)
 
 
 @pytest.mark.parametrize("value", ["-1", "100.5", "nan"])

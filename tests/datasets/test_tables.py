@@ -27,6 +27,11 @@ def test_architectures_that_are_mappings_or_tuples():
     assert table(((0, 1), (1, 0)), ("x",), ((1,), (2,))).latency_ms("x", [(1, 0)]).tolist() == [2]
 
 
+def test_a_list_is_as_good_as_a_tuple():
+    table = LatencyTable("fbnet", ((0, 1), [2, 3]), ("phone",), np.array([[1.0], [2.0]]))
+    assert table.latency_ms("phone", [[0, 1], (2, 3)]).tolist() == [1.0, 2.0]
+
+
 def test_an_unknown_device_is_answered_with_the_closest():
     with pytest.raises(UnknownNameError, match=r"unknown device 'pixel33'\. Did you mean 'pixel3'"):
         table().latency_ms("pixel33")

@@ -64,7 +64,7 @@ class TestSuggest:
             run("suggest", "--proxy", folder / "proxy.csv", "-o", folder / "target.csv")
 
     def test_more_than_there_are(self, folder):
-        with pytest.raises(InputError, match="n must be between 1 and 20"):
+        with pytest.raises(InputError, match="cannot suggest 21 architectures: there are 20"):
             run(
                 "suggest",
                 "--proxy",

@@ -131,11 +131,22 @@ class TestSuggest:
         random = [information(rng.choice(600, 20, replace=False)) for _ in range(20)]
         assert information(model.suggest(population.archs, 20)) > max(random)
 
-    @pytest.mark.parametrize("n", [0, -1, 601])
-    def test_number_out_of_range(self, population, n):
+    def test_what_is_there_twice_is_suggested_once(self, population):
         model = ProxyLatencyModel("nasbench201").fit(population.archs, population.device())
-        with pytest.raises(InputError, match="n must be between 1 and 600"):
+        twice = population.archs[:10] * 2
+        assert sorted(model.suggest(twice, 10)) == list(range(10))
+        with pytest.raises(InputError, match="cannot suggest 11 architectures: there are 10 to choose from"):
+            model.suggest(twice, 11)
+
+    @pytest.mark.parametrize("n", [0, -1, 2.5, "3", True])
+    def test_number_must_be_one(self, population, n):
+        model = ProxyLatencyModel("nasbench201").fit(population.archs, population.device())
+        with pytest.raises(InputError, match=f"to suggest must be an integer of at least 1, found {n!r}"):
             model.suggest(population.archs, n)
+        with pytest.raises(InputError, match="cannot suggest 601 architectures: there are 600"):
+            model.suggest(population.archs, 601)
+        with pytest.raises(InputError, match="the seed must be an integer"):
+            model.suggest(population.archs, 5, seed=-1)
 
 
 class TestRefusals:
@@ -148,6 +159,7 @@ class TestRefusals:
             (lambda a, y: (a, [0.0, *y[1:]]), r"architecture 0 .* is 0.0"),
             (lambda a, y: (a, [-1.0, *y[1:4], -2.0]), "and 1 others are not positive"),
             (lambda a, y: (a[:2], y[:2]), "at least 3 measurements, found 2: measure more"),
+            (lambda a, y: (a, ["fast", *y[1:]]), "one number .* for each architecture: .*'fast'"),
             (lambda a, y: (a, y[:4]), r"each of the 5 architectures, found an array of shape \(4,\)"),
             (lambda a, y: (a, [[v] for v in y]), r"found an array of shape \(5, 1\)"),
             (lambda a, y: ([*a[:4], a[1]], y), r"architecture 4 .* was already given as architecture 1"),
@@ -166,6 +178,8 @@ class TestRefusals:
     def test_unknown_space(self):
         with pytest.raises(UnknownNameError, match="Did you mean 'nasbench201'"):
             ProxyLatencyModel("nasbench-201")
+        with pytest.raises(InputError, match="expected a search space or the name of one, .* found None"):
+            ProxyLatencyModel(None)
 
     def test_not_fitted(self, population):
         with pytest.raises(InputError, match="call fit"):

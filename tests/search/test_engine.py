@@ -232,7 +232,7 @@ def test_no_target(small: Digits) -> None:
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "0", None, True])
 def test_seeds_are_non_negative_integers(small: Digits, seed: Any) -> None:
-    with pytest.raises(InputError, match="seed must be a non-negative integer"):
+    with pytest.raises(InputError, match="seed must be an integer of at least 0"):
         SearchEngine(small, {"phone": SumLatency(small)}, seed=seed)
 
 
@@ -293,6 +293,15 @@ def test_a_state_of_another_search_is_refused(small: Digits, huge: Digits) -> No
     for bad in (state | {"format": 0}, {}, None):
         with pytest.raises(InputError, match="expected the state of a search"):
             engine.load_state(bad)  # type: ignore[arg-type]
+    for damaged in (
+        {name: value for name, value in state.items() if name != "asked"},
+        state | {"results": [{"arch": "x"}]},
+        state | {"pending": 3},
+        state | {"results": [{"arch": text, "accuracy": 1, "latency_ms": {}} for text in ["11111"]]},
+    ):
+        with pytest.raises(InputError, match="the state of the search is damaged"):
+            engine.load_state(damaged)
+        assert engine.state() == state
     slower = SearchEngine(small, {"phone": SumLatency(small, 0.4)}, {"phone": 5.0})
     with pytest.raises(InputError, match="latency models are not those of the state"):
         slower.load_state(state)

@@ -40,7 +40,7 @@ def test_own_space_is_found_by_module_and_class():
         ("absent_module:Space", InputError, "expected an importable module:Class"),
         ("pathlib:Path", InputError, "expected a subclass"),
         ("pathlib:Paht", InputError, "expected an importable module:Class"),
-        (None, UnknownNameError, "unknown search space"),
+        (None, InputError, "expected a search space or the name of one"),
     ],
 )
 def test_bad_texts(text, error, message):
