@@ -88,15 +88,21 @@ class Session:
         return candidate
 
     def succeed(self, arch: str, accuracy: float) -> None:
-        """A candidate's accuracy is known, also of one that was not proposed. A second answer changes nothing."""
-        if self._is_news(arch):
+        """A candidate's accuracy is known, also of one that was not proposed. A second answer changes nothing.
+
+        It overrules a failure: NNI may tell that a trial has ended before it tells its result.
+        """
+        if arch not in self.succeeded:
+            self._forget(arch)
             self._engine.tell(self.space.from_str(arch), accuracy)
+            self.failed.pop(arch, None)
             self.succeeded.add(arch)
             self._save()
 
     def fail(self, arch: str, reason: str) -> None:
         """A candidate's evaluation failed; it is not proposed again. A second answer changes nothing."""
-        if self._is_news(arch):
+        if arch not in self.succeeded and arch not in self.failed:
+            self._forget(arch)
             self._engine.tell_failed(self.space.from_str(arch))
             self.failed[arch] = Failure(arch, reason)
             self._save()
@@ -109,13 +115,10 @@ class Session:
         self._lost = [arch for arch in self.waiting if arch not in running]
         return len(self.waiting) - len(self._lost)
 
-    def _is_news(self, arch: str) -> bool:
-        if arch in self.succeeded or arch in self.failed:
-            return False
+    def _forget(self, arch: str) -> None:
         if arch in self._lost:
             self._lost.remove(arch)
         self.waiting.pop(arch, None)
-        return True
 
     def pareto(self) -> list[Evaluated]:
         """The front of all results; see :meth:`~nas_proxy.search.SearchEngine.pareto`."""

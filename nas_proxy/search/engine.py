@@ -105,28 +105,33 @@ class SearchEngine:
     def tell(self, arch: Any, accuracy: float) -> None:
         """The accuracy of an architecture, proposed by this engine or not; the higher the better.
 
+        It overrules an earlier :meth:`tell_failed`: results may come late.
+
         Raises:
-            InputError: the architecture is not of the space or was told before, or the accuracy is not a finite number
+            InputError: the architecture is not of the space or has an accuracy, or the accuracy is not a finite number
                 (an evaluation that gave none is for :meth:`tell_failed`).
         """
-        text = self._known(arch)
+        text = self._news(arch)
         if not (isinstance(accuracy, int | float | np.number) and math.isfinite(accuracy)):
             raise InputError(
                 f"the accuracy of {text} must be a finite number, found {accuracy!r}. "
                 "Call tell_failed(arch) for an evaluation that gave none."
             )
         self._forget(text)
+        if text in self._failed:
+            self._failed.remove(text)
         self._accuracy[text] = float(accuracy)
 
     def tell_failed(self, arch: Any) -> None:
         """The evaluation of an architecture gave no accuracy; it is not proposed again.
 
         Raises:
-            InputError: the architecture is not of the space or was told before.
+            InputError: the architecture is not of the space or has an accuracy.
         """
-        text = self._known(arch)
+        text = self._news(arch)
         self._forget(text)
-        self._failed.append(text)
+        if text not in self._failed:
+            self._failed.append(text)
 
     def pareto(self) -> list[Evaluated]:
         """Results that keep the limits and that no other beats in accuracy and all predicted latencies.
@@ -254,9 +259,9 @@ class SearchEngine:
             self._kernels = {n: AccuracyModel(known.points[:n], accuracy[:n]).kernel}
         return self._kernels[n]
 
-    def _known(self, arch: Any) -> str:
+    def _news(self, arch: Any) -> str:
         text = self.space.to_str(arch)
-        if text in self._accuracy or text in self._failed:
+        if text in self._accuracy:
             raise InputError(f"{text} was told before: an architecture has one result.")
         return text
 

@@ -172,13 +172,16 @@ def test_trial_without_a_result_has_failed(arguments: dict[str, Any]) -> None:
 
 
 def test_result_that_arrives_after_the_trials_end_counts(arguments: dict[str, Any]) -> None:
-    """NNI handles ends and results in two threads."""
+    """NNI handles ends and results in two threads, and tells a result only once its database has it."""
     driver = Driver(arguments)
-    [(id, parameters)] = driver.ask()
-    driver.tuner.trial_end(id, True)
-    driver.tuner.receive_trial_result(id, parameters, 50.0)
+    (first, parameters), (second, later) = driver.ask(2)
+    for id in (first, second):
+        driver.tuner.trial_end(id, True)
+    driver.tuner.receive_trial_result(first, parameters, 50.0)
     driver.ask()
-    assert len(state_of(arguments)["results"]) == 1
+    assert len(state_of(arguments)["failures"]) == 1
+    driver.tuner.receive_trial_result(second, later, 60.0)
+    assert len(state_of(arguments)["results"]) == 2
     assert state_of(arguments)["failures"] == []
 
 

@@ -265,15 +265,23 @@ def test_accuracies_are_finite_numbers(small: Digits, accuracy: Any) -> None:
     json.dumps(engine.state())
 
 
+def test_a_late_result_overrules_a_failure(small: Digits) -> None:
+    engine = engine_of(small)
+    arch = engine.ask().arch
+    for _ in range(2):
+        engine.tell_failed(arch)
+    assert engine.state()["failed"] == [arch]
+    engine.tell(arch, 50)
+    assert engine.state()["failed"] == []
+    assert [result["arch"] for result in engine.state()["results"]] == [arch]
+
+
 def test_an_architecture_has_one_result(small: Digits) -> None:
     engine = engine_of(small)
     engine.tell("00001", 50)
-    engine.tell_failed("00002")
-    for arch in ("00001", "00002"):
-        with pytest.raises(InputError, match=f"{arch} was told before"):
-            engine.tell(arch, 60)
-        with pytest.raises(InputError, match=f"{arch} was told before"):
-            engine.tell_failed(arch)
+    for tell in (lambda: engine.tell("00001", 60), lambda: engine.tell_failed("00001")):
+        with pytest.raises(InputError, match="00001 was told before"):
+            tell()
     with pytest.raises(InputError, match="expected 5 digits"):
         engine.tell("1", 60)
 
