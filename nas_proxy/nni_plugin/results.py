@@ -9,34 +9,33 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from nas_proxy import files
 from nas_proxy.nni_plugin.session import Result
+from nas_proxy.ranking.pareto import non_dominated
 
 __all__ = ["front_of", "front_table", "write_csv", "write_plot"]
 
 
 def front_of(results: Sequence[Result], targets: Sequence[str]) -> list[Result]:
     """Results that no other beats in accuracy and in predicted latency on every target, fastest first."""
-    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
-
-    if not results:
-        return []
     costs = np.array([[-result.accuracy, *(result.latency_ms[name] for name in targets)] for result in results])
-    front: Any = NonDominatedSorting().do(costs, only_non_dominated_front=True)
-    return sorted((results[i] for i in front), key=lambda result: result.latency_ms[targets[0]])
+    return sorted((results[i] for i in non_dominated(costs)), key=lambda result: result.latency_ms[targets[0]])
 
 
 def front_table(front: Sequence[Result], targets: Sequence[str]) -> Table:
     """The front for the terminal."""
-    table = Table(title="Pareto front: accuracy against predicted latency")
-    table.add_column("architecture", overflow="fold")
+    table = Table(title="Pareto front: accuracy against predicted latency", box=SIMPLE_HEAD)
     table.add_column("accuracy", justify="right")
     for name in targets:
-        table.add_column(f"{name} (ms)", justify="right")
+        table.add_column(escape(f"{name} [ms]"), justify="right")
+    table.add_column("architecture", overflow="fold")
     for result in front:
-        table.add_row(result.arch, f"{result.accuracy:.2f}", *(f"{result.latency_ms[name]:.3g}" for name in targets))
+        latencies = (f"{result.latency_ms[name]:.3g}" for name in targets)
+        table.add_row(f"{result.accuracy:.2f}", *latencies, escape(result.arch))
     return table
 
 

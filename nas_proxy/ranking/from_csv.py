@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
@@ -168,7 +169,7 @@ def ranking_table(ranking: Ranking, top: int) -> Table:
 
 def quality_table(adapted: Sequence[Adapted]) -> Group:
     """What each target's ranking is worth, to print."""
-    table = Table(title="how well the predicted rankings will agree with the devices")
+    table = Table(title="how well the predicted rankings will agree with the devices", box=SIMPLE_HEAD)
     for heading in ("target", "proxy", "measured", "Kendall's tau", "90 % interval", "Spearman"):
         table.add_column(heading)
     verdicts = []

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nas_proxy.errors import InputError
 
-__all__ = ["hypervolume", "pareto_front"]
+__all__ = ["hypervolume", "non_dominated", "pareto_front"]
 
 
 def pareto_front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64]:
@@ -26,6 +26,15 @@ def pareto_front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64
     order = np.lexsort((np.arange(len(accuracy)), -accuracy, latency_ms))
     best_so_far = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order]]))
     return order[accuracy[order] > best_so_far[:-1]]
+
+
+def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Indices, rising, of the rows of ``costs`` ``(n, d)`` that no other row beats: lower is better. (By pymoo.)"""
+    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+    if len(costs) == 0:
+        return np.zeros(0, dtype=np.int64)
+    return np.sort(np.asarray(NonDominatedSorting().do(costs, only_non_dominated_front=True), dtype=np.int64))
 
 
 def hypervolume(

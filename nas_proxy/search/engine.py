@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError, NasProxyError, whole_number
+from nas_proxy.ranking.pareto import non_dominated
 from nas_proxy.search.acquisition import expected_improvement
 from nas_proxy.search.candidates import Slate, candidates_of
 from nas_proxy.search.surrogate import AccuracyModel, Kernel
@@ -138,18 +139,13 @@ class SearchEngine:
 
         Sorted by the latency on the first target.
         """
-        from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
-
         archs = [self.space.from_str(text) for text in self._accuracy]
         if not archs:
             return []
         latency_ms = self.targets.predict(archs)
         accuracy = np.array(list(self._accuracy.values()))
         rows = np.flatnonzero(self.targets.feasible(latency_ms))
-        if not len(rows):
-            return []
-        objectives = np.column_stack([-accuracy, latency_ms])[rows]
-        front = rows[NonDominatedSorting().do(objectives, only_non_dominated_front=True)]
+        front = rows[non_dominated(np.column_stack([-accuracy, latency_ms])[rows])]
         return [
             Evaluated(archs[i], float(accuracy[i]), self._named(latency_ms[i]))
             for i in sorted(front, key=lambda i: (latency_ms[i, 0], -accuracy[i]))

@@ -34,7 +34,7 @@ def test_csv_and_table(tmp_path: Path) -> None:
     assert float(rows[0]["predicted_latency_ms_board"]) == 3.0
     console = Console(width=100, record=True)
     console.print(front_table(front, ["phone", "board"]))
-    assert "phone (ms)" in console.export_text()
+    assert "phone [ms]" in console.export_text()
 
 
 def test_plot_has_a_panel_for_each_target(tmp_path: Path) -> None:
