@@ -264,7 +264,7 @@ GRIDS: dict[str, list[Method]] = {
             regularized_evolution,
         )
         for n, tournament, mutation, penalty in itertools.product(
-            (10, 20, 30), (0.5, 0.8, 1.0), (1 / 6, 1 / 3), (0.0, 80.0, 160.0, 320.0, 640.0, 1280.0)
+            (10, 20, 30), (0.5, 0.8, 1.0), (1 / 6, 1 / 3), (0.0, 160.0, 320.0, 640.0, 1280.0, 2560.0, 5120.0)
         )
     ],
 }

@@ -31,7 +31,7 @@ def load_yaml(path: str | Path) -> dict[str, Any]:
         InputError: the file cannot be read, is not YAML (with line and column), or holds no mapping.
     """
     try:
-        value = yaml.safe_load(Path(path).read_text())
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:

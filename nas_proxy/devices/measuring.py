@@ -103,7 +103,7 @@ def _continue(path: Path, space: SearchSpace, device: Device) -> tuple[str, set[
     table = LatencyTable.from_csv(path, space)
     if table.devices != (device.name,):
         raise InputError(f"{path}: holds latencies of {', '.join(table.devices)}; expected {device.name} alone.")
-    return path.read_text().rstrip() + "\n", {space.to_str(arch) for arch in table.archs}
+    return path.read_text(encoding="utf-8").rstrip() + "\n", {space.to_str(arch) for arch in table.archs}
 
 
 @contextmanager

@@ -113,7 +113,7 @@ def write_predictions(path: Path, adapted: Sequence[Adapted], archs: Sequence[An
 
 def require_no_measurements(path: Path) -> None:
     """Raises InputError if ``path`` is a CSV with a column ``latency_ms``: predictions never replace measurements."""
-    if path.exists() and re.search("^[^#]*latency_ms", path.read_text(errors="replace"), re.MULTILINE):
+    if path.exists() and re.search("^[^#]*latency_ms", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE):
         raise InputError(f"{path} holds measurements: give the predictions another name.")
 
 
