@@ -272,7 +272,7 @@ GRIDS: dict[str, list[Method]] = {
 #: The best of each grid, as ``--tune`` finds them.
 CHOSEN = {
     "NSGA-II": {"population": 25, "mutation": 0.5},
-    "RegularizedEvolution": {"population": 20, "tournament": 0.8, "mutation": 1 / 6, "penalty": 320.0},
+    "RegularizedEvolution": {"population": 20, "tournament": 0.8, "mutation": 1 / 6, "penalty": 5120.0},
 }
 
 
