@@ -1,0 +1,79 @@
+"""What a substitution rule is, and those that are known by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from nas_proxy.graph import Node, TensorGraph
+from nas_proxy.registry import Registry
+from nas_proxy.rewriting._edit import Edit, Patch
+
+__all__ = ["Rule", "all_rules", "get_rule", "register_rule", "rule"]
+
+#: Writes substitutions at one node to fresh patches: ``find(graph, node, new_patch)`` yields one patch for each.
+Find = Callable[[TensorGraph, Node, Callable[[], Patch]], Iterable[Patch]]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A parameterised substitution.
+
+    Attributes:
+        name: what it is known by.
+        helps: which way it can help, in a few words.
+        operators: operators of the nodes it starts from; empty for all of them.
+        find: the substitutions at a node; it looks no further than ``radius`` edges from the node.
+        radius: how far a substitution may look and change, in edges.
+    """
+
+    name: str
+    helps: str
+    operators: frozenset[str]
+    find: Find
+    radius: int = 3
+
+    def edits(self, graph: TensorGraph, node: Node) -> Iterator[Edit]:
+        """The substitutions at a node, none where the preconditions do not hold."""
+        if node.domain in ("", "ai.onnx") and (not self.operators or node.operator in self.operators):
+            for patch in self.find(graph, node, lambda: Patch(graph, self.name, node)):
+                yield patch.done()
+
+
+_known: Registry[Rule] = Registry("rewrite rule")
+
+
+def rule(name: str, operators: str, helps: str, *, radius: int = 3) -> Callable[[Find], Rule]:
+    """Make a function a rule and register it; ``operators`` are separated by blanks."""
+
+    def wrap(find: Find) -> Rule:
+        made = Rule(name, helps, frozenset(operators.split()), find, radius)
+        register_rule(made)
+        return made
+
+    return wrap
+
+
+def register_rule(made: Rule) -> None:
+    """Make a rule known by its name."""
+    _known.register(made.name, made)
+
+
+def get_rule(name: str) -> Rule:
+    """A rule by name.
+
+    Raises:
+        UnknownNameError: no such rule; the message names the closest.
+    """
+    _load()
+    return _known.get(name)
+
+
+def all_rules() -> tuple[Rule, ...]:
+    """All rules, by name."""
+    _load()
+    return tuple(_known.get(name) for name in _known)
+
+
+def _load() -> None:
+    import nas_proxy.rewriting.rules  # noqa: F401  # registers the shipped ones

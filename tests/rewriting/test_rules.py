@@ -1,0 +1,69 @@
+"""Rules keep what a network computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.graph import TensorGraph, Value
+from nas_proxy.graph._builder import GraphBuilder
+from nas_proxy.rewriting import Edit, all_rules, apply, get_rule, structural_hash, verify, verify_edit
+from nas_proxy.rewriting.synthetic import random_graph
+from nas_proxy.testing.rewriting import RULE_CHECKS
+
+
+def slices_of_slices() -> TensorGraph:
+    b = GraphBuilder()
+    b.values["x"] = Value("x", (1, 8, 3), "float32")
+    first = b.emit("Slice", ["x", b.ints([1]), b.ints([7]), b.ints([1])], (1, 6, 3), "float32")
+    second = b.emit("Slice", [first, b.ints([-4]), b.ints([-1]), b.ints([-2])], (1, 3, 3), "float32")
+    return TensorGraph(tuple(b.nodes), b.values, ("x",), (second,))
+
+
+@pytest.mark.parametrize("check", RULE_CHECKS)
+@pytest.mark.parametrize("name", [rule.name for rule in all_rules()])
+def test_every_rule(name, check):
+    check(get_rule(name), [slices_of_slices()] if name == "shared-selection" else [])
+
+
+def test_there_are_more_than_twenty_rules():
+    assert len(all_rules()) >= 20
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_random_walks_keep_the_result(seed):
+    """Rules one after the other, whatever they make of each other's work."""
+    rng = np.random.default_rng(1000 + seed)
+    graph = start = random_graph(rng, 10)
+    for _ in range(6):
+        edits = [edit for rule in all_rules() for node in graph.nodes for edit in rule.edits(graph, node)]
+        if not edits:
+            break
+        graph = apply(graph, edits[int(rng.integers(len(edits)))])
+    assert verify(start, graph).equal
+
+
+def test_an_unknown_rule_is_named():
+    with pytest.raises(UnknownNameError, match="conv-batchnorm"):
+        get_rule("conv-batchnrom")
+
+
+def test_a_wrong_substitution_is_found():
+    graph = random_graph(np.random.default_rng(3), 30)
+    node = next(n for n in graph.nodes if n.operator in ("Relu", "Tanh"))
+    wrong = Edit("wrong", node.name, (type(node)("y", "Sigmoid", node.inputs, node.outputs),))
+    assert not verify_edit(graph, wrong).equal
+    assert not verify(graph, apply(graph, wrong)).equal
+
+
+def test_graphs_of_other_inputs_are_not_compared():
+    a, b = (random_graph(np.random.default_rng(seed), 6) for seed in (0, 1))
+    with pytest.raises(InputError, match="must have the same"):
+        verify(a, TensorGraph(b.nodes, b.values, b.inputs, b.outputs[:0], b.name))
+
+
+def test_the_structural_hash_ignores_names_and_sees_weights():
+    a, b = (random_graph(np.random.default_rng(5), 8) for _ in range(2))
+    assert structural_hash(a) == structural_hash(b)
+    assert structural_hash(a) != structural_hash(random_graph(np.random.default_rng(6), 8))
