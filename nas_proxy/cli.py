@@ -152,6 +152,59 @@ def export(
 
 
 @app.command()
+def zoo(
+    proxy: Annotated[Path, typer.Option(help="Latencies of many timm networks on one device, as CSV or as timm's.")],
+    target: Annotated[Path | None, typer.Option(help="Latencies of a few of them on your device.")] = None,
+    top1: Annotated[Path | None, typer.Option(help="timm's results CSV: which weights, how accurate.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV of the ranking to write.")] = None,
+    suggest: Annotated[Path | None, typer.Option(help="Instead write a CSV of networks to measure on it.")] = None,
+    n: Annotated[int, typer.Option("-n", min=3, help="How many to suggest.")] = 20,
+    top: Annotated[int, typer.Option(min=1, help="How many to show.")] = 40,
+    table: Annotated[Path | None, typer.Option(help="Networks of your own, made by zoo-trace.")] = None,
+) -> None:
+    """Rank timm's pretrained networks on your device from 20 measurements, and show the accuracy-latency front."""
+    from nas_proxy import zoo
+    from nas_proxy.datasets.timm import read_timm_weights
+    from nas_proxy.ranking import from_csv
+    from nas_proxy.spaces.timm_zoo import SHIPPED, TimmZoo
+
+    if (target is None) == (suggest is None):
+        raise InputError("give --target with your device's measurements, or --suggest with a CSV to fill in for it.")
+    space = TimmZoo(SHIPPED, table) if table else TimmZoo()
+    measured = zoo.read_zoo_latencies(proxy, space)
+    if suggest is not None:
+        from_csv.write_to_measure(suggest, space, zoo.suggest_networks(measured, n, space))
+        Console().print(f"{n} networks in {suggest}; fill in latency_ms, the time per image", soft_wrap=True)
+    elif target is not None:
+        if output is not None:
+            from_csv.require_no_measurements(output)
+        weights = read_timm_weights(top1) if top1 else None
+        ranking = zoo.rank_zoo(measured, zoo.read_zoo_latencies(target, space), space, weights)
+        Console().print(zoo.render(ranking, top))
+        if output is not None:
+            zoo.write_ranking(output, ranking)
+
+
+@app.command("zoo-trace")
+def zoo_trace(
+    networks: Annotated[
+        list[str], typer.Argument(help="resnet50@288, mymodule:function@224, or a table of timm's that names them.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The table; one that is there is extended.")],
+) -> None:
+    """Trace what networks cost that the zoo lacks, for nas-proxy zoo --table; can be stopped and goes on."""
+    from nas_proxy.devices._progress import show_progress
+    from nas_proxy.zoo import trace_networks
+
+    with show_progress("tracing") as on_progress:
+        failed = trace_networks(networks, output, on_progress)
+    for arch, reason in failed.items():
+        Console(stderr=True).print(f"not traced: {arch}: {escape(reason)}", highlight=False, soft_wrap=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def suggest(
     proxy: Annotated[Path, typer.Option(help="CSV of the proxy's measurements.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The CSV to write, its latencies to be filled in.")],

@@ -22,6 +22,7 @@ _spaces: Registry[type[SearchSpace]] = Registry(
         "nasbench201": "nas_proxy.spaces.nasbench201:NasBench201",
         "fbnet": "nas_proxy.spaces.fbnet:FBNet",
         "mobilenetv3": "nas_proxy.spaces.mobilenetv3:MobileNetV3",
+        "timm": "nas_proxy.spaces.timm_zoo:TimmZoo",
     },
 )
 

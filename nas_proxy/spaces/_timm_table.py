@@ -45,7 +45,7 @@ def extend_table(
 
     Args:
         path: the table; made if there is none.
-        archs: ``"model@size"``.
+        archs: ``"model@size"``, or ``"module:function@size"`` for a network that a function of your own makes.
         on_progress: called with the numbers of architectures done and in all.
 
     Returns:
@@ -86,11 +86,12 @@ def _costs(arch: str) -> dict[str, float]:
     import torch
 
     from nas_proxy.spaces._trace import BYTES_PER_VALUE, built_on_meta, trace
-    from nas_proxy.spaces.timm_zoo import create_network, split
+    from nas_proxy.spaces.timm_zoo import create_network, create_own_network, split
 
-    size = split(arch)[1]
+    name, size = split(arch)
     with built_on_meta():
-        network, image = create_network(arch), torch.empty(1, 3, size, size)
+        network = create_own_network(arch) if ":" in name else create_network(arch)
+        image = torch.empty(1, 3, size, size)
     found = trace(network, image)
     costs: dict[str, float] = {
         "parameters": found.parameters,

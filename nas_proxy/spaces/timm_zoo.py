@@ -7,12 +7,15 @@ shares of the totals, for kind: the logarithm of a latency that adds up over kin
 
 from __future__ import annotations
 
+import importlib
+import operator
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
@@ -22,20 +25,25 @@ from nas_proxy.spaces._timm_table import COMPUTE, INTENSITIES, KINDS, NARROW, SH
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["TimmZoo", "create_network", "split"]
+__all__ = ["TimmZoo", "create_network", "create_own_network", "split"]
 
 
 class TimmZoo(SearchSpace[str]):
     """Architectures are names with an image size, ``"resnet50@224"``.
 
     Args:
-        table: costs of the networks; by default the table that ships with the package.
+        tables: costs of the networks; by default the table that ships with the package. Of a network in several, the
+            last counts.
+
+    Raises:
+        InputError: a table is missing or not one that ``nas-proxy zoo-trace`` has made.
     """
 
     name: ClassVar[str] = "timm"
 
-    def __init__(self, table: Path = SHIPPED) -> None:
-        self._table = read_table(table)
+    def __init__(self, *tables: Path) -> None:
+        table = pd.concat([read_table(table) for table in tables or (SHIPPED,)]).fillna(0)
+        self._table = pd.DataFrame(table[~table.index.duplicated(keep="last")])
         self.choices = {"network": tuple(self._table.index)}
         self._row = {arch: i for i, arch in enumerate(self._table.index)}
 
@@ -100,7 +108,7 @@ class TimmZoo(SearchSpace[str]):
         }
 
     def _column(self, name: str) -> NDArray[np.float64]:
-        return self._table[name].to_numpy() if name in self._table else np.zeros(len(self._table))
+        return np.asarray(self._table[name]) if name in self._table else np.zeros(len(self._table))
 
     @cached_property
     def _columns(self) -> list[tuple[FeatureColumn, NDArray[np.float64]]]:
@@ -173,8 +181,8 @@ def split(arch: str) -> tuple[str, int]:
     Raises:
         InputError: it is not a name with an image size.
     """
-    name, _, size = arch.partition("@") if isinstance(arch, str) else ("", "", "")
-    if not name or not size.isdecimal():
+    name, _, size = arch.rpartition("@") if isinstance(arch, str) else ("", "", "")
+    if not name or not size.isdecimal() or int(size) < 1:
         raise InputError(f"timm: expected a network's name and image size such as 'resnet50@224', found {arch!r}.")
     return name, int(size)
 
@@ -184,13 +192,38 @@ def create_network(arch: str, **parameters: Any) -> torch.nn.Module:
 
     Raises:
         MissingDependencyError: timm is not installed.
+        UnknownNameError: timm has no such network; the message names the closest.
     """
     try:
         import timm
     except ImportError as error:
         raise MissingDependencyError(f"timm networks need timm: pip install 'nas-proxy[timm]' ({error})") from error
     name, size = split(arch)
+    if ":" in name:
+        raise InputError(f"{name} is a network of your own: build it yourself.")
+    if not timm.is_model(name):
+        raise UnknownNameError("timm network", name, timm.list_models())
     try:
         return timm.create_model(name, img_size=size, **parameters)
     except TypeError:  # convolutional networks take images of any size
         return timm.create_model(name, **parameters)
+
+
+def create_own_network(arch: str) -> torch.nn.Module:
+    """The network that a function of your own makes, ``"module:function@224"``. Runs that code.
+
+    Raises:
+        InputError: there is no such function, or it does not give a network.
+    """
+    import torch
+
+    name, _ = split(arch)
+    module, _, function = name.partition(":")
+    try:
+        make = operator.attrgetter(function)(importlib.import_module(module))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"{arch}: expected an importable module:function; found: {error}.") from error
+    network = make()
+    if not isinstance(network, torch.nn.Module):
+        raise InputError(f"{arch}: expected {function}() to give a torch.nn.Module, found {type(network).__name__}.")
+    return network

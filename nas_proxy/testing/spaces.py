@@ -111,8 +111,9 @@ def check_network(space: SearchSpace) -> None:
     import torch
 
     for arch in space.sample(2, seed=0):
+        images = torch.randn(2, *space.input_shape(arch), generator=torch.Generator().manual_seed(0))
         torch.manual_seed(0)
-        network, images = space.build(arch).train(), torch.randn(2, *space.input_shape(arch))
+        network = space.build(arch).train()
         output = network(images)
         assert output.ndim == 2, f"expected (batch, classes), found {tuple(output.shape)}"
         assert len(output) == 2, f"expected (batch, classes), found {tuple(output.shape)}"

@@ -1,4 +1,4 @@
-"""Which pretrained network to use on a device: timm's zoo, ranked from a handful of measurements.
+"""A zoo of pretrained networks, ranked on a device from a handful of its measurements.
 
 Latencies in one zoo differ by a factor of ten thousand, and a user decides between networks of similar latency, so the
 models of :mod:`nas_proxy.ranking` are given the logarithm of the latency: an error of ten percent counts the same
@@ -7,27 +7,22 @@ for a fast and for a slow network.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from rich.console import Group
-from rich.table import Table
+from scipy import stats
 
-from nas_proxy import files
-from nas_proxy.datasets import LatencyTable, load_latencies
-from nas_proxy.datasets.timm import PretrainedWeights, is_timm_benchmark, read_timm_weights
+from nas_proxy.datasets import LatencyTable
+from nas_proxy.datasets.timm import PretrainedWeights
 from nas_proxy.errors import InputError
 from nas_proxy.ranking import Monotonicity, ProxyLatencyModel, TargetLatencyModel, pareto_front
 from nas_proxy.ranking._measurements import checked
 from nas_proxy.ranking._posterior import Inputs
+from nas_proxy.ranking._robust import DEGREES_OF_FREEDOM, HALF_WIDTH
 from nas_proxy.spaces import SearchSpace
-from nas_proxy.spaces.timm_zoo import split
 
 __all__ = [
     "RankedNetwork",
@@ -36,18 +31,14 @@ __all__ = [
     "adapt_zoo",
     "fit_zoo",
     "log_latency",
-    "networks_in",
     "predict_zoo",
     "rank_zoo",
-    "read_zoo_latencies",
-    "render",
     "suggest_networks",
-    "write_ranking",
-    "write_to_fill_in",
 ]
 
 _PICOSECOND_MS = 1e-9
-_SDS_OF_INTERVAL = 1.645  # 90 %
+_HALF_WIDTHS = float(stats.t.ppf(0.95, DEGREES_OF_FREEDOM)) / HALF_WIDTH
+"""A predicted standard deviation is the half-width that 68 % of Student-t noise is within; for 90 % so many of them."""
 _SUGGESTED_QUANTILES = (0.05, 0.9)
 
 
@@ -103,6 +94,11 @@ class ZooProxy(ProxyLatencyModel):
         self._measured = dict(zip(archs, standardised.tolist(), strict=True))
         return self
 
+    def uncertainty(self, archs: Sequence[str]) -> NDArray[np.float64]:
+        """Standard deviation of ``Inputs.proxy``, ``(n,)``: 0 where it is a measurement."""
+        predicted = self.ridge.predict_sd(self.columns(archs)) / self._scale
+        return np.where([arch in self._measured for arch in archs], 0.0, predicted)
+
     def inputs(self, archs: Sequence[str]) -> Inputs:
         found = super().inputs(archs)
         known = np.array([self._measured.get(arch, np.nan) for arch in archs])
@@ -135,9 +131,12 @@ def adapt_zoo(proxy: ZooProxy, archs: Sequence[str], latency_ms: ArrayLike) -> T
 
 
 def predict_zoo(target: TargetLatencyModel, archs: Sequence[str]) -> NDArray[np.float64]:
-    """Latencies in ms and the ends of their 90 % intervals, ``(n, 3)``, by a target adapted in logarithms."""
+    """Latencies in ms and the ends of their 90 % intervals, ``(n, 3)``, by a target of :func:`adapt_zoo`."""
+    assert isinstance(target.proxy, ZooProxy)
     mean, sd = target.predict(archs, return_std=True)
-    return np.exp(np.column_stack([mean, mean - _SDS_OF_INTERVAL * sd, mean + _SDS_OF_INTERVAL * sd])) * _PICOSECOND_MS
+    of_proxy = target.unit_ms * target.posterior.coefficients[1] * target.proxy.uncertainty(archs)
+    half = _HALF_WIDTHS * np.hypot(sd, of_proxy)
+    return np.exp(np.column_stack([mean, mean - half, mean + half])) * _PICOSECOND_MS
 
 
 def suggest_networks(proxy: LatencyTable, n: int, space: SearchSpace, seed: int = 0) -> list[str]:
@@ -166,7 +165,7 @@ def rank_zoo(
             measured, without accuracy.
 
     Raises:
-        InputError: there are several devices in a table, or the measurements cannot be used.
+        InputError: there are several devices in a table, the measurements cannot be used, or no network is in the zoo.
     """
     model = fit_zoo(space, proxy.archs, proxy.latency_ms(_only_device(proxy)))
     measured = dict(zip(target.archs, target.latency_ms(_only_device(target)).tolist(), strict=True))
@@ -174,6 +173,8 @@ def rank_zoo(
     named = [(w.name, w.arch, w.top1) for w in weights] if weights else [(arch, arch, None) for arch in proxy.archs]
     options = set(space.choices["network"])
     known = [entry for entry in named if entry[1] in options]
+    if not known:
+        raise InputError(f"none of the {len(named)} networks to rank is in a table of costs; one is {named[0][1]!r}.")
     predicted = predict_zoo(adapted, [arch for _, arch, _ in known])
     for row, (_, arch, _) in enumerate(known):
         if arch in measured:
@@ -186,73 +187,6 @@ def rank_zoo(
     networks.sort(key=lambda network: network.latency_ms)
     unknown = tuple(dict.fromkeys(arch for _, arch, _ in named if arch not in options))
     return ZooRanking(tuple(networks), adapted.monotonicity, unknown)
-
-
-def read_zoo_latencies(path: str | Path, space: SearchSpace, device: str | None = None) -> LatencyTable:
-    """Latencies of timm networks on one device, from a CSV of measurements or one of timm's benchmark tables.
-
-    Networks of a benchmark table that the zoo lacks are left out.
-
-    Raises:
-        InputError: the file cannot be read, or holds several devices and ``device`` does not say which.
-    """
-    if is_timm_benchmark(path):
-        table = load_latencies("timm", path)
-        options = set(space.choices["network"])
-        rows = [row for row, arch in enumerate(table.archs) if arch in options]
-        table = LatencyTable(table.space, tuple(table.archs[row] for row in rows), table.devices, table.values_ms[rows])
-    else:
-        table = load_latencies("csv", path, space=space)
-    if device is None and len(table.devices) > 1:
-        raise InputError(f"{path} holds the devices {', '.join(table.devices)}: say which.")
-    return table.measured_on(device or next(iter(table.devices)))
-
-
-def networks_in(sources: Sequence[str]) -> list[str]:
-    """Architectures named by ``"resnet50@224"`` or by the paths of timm's benchmark and results tables, each once."""
-    found: list[str] = []
-    for source in sources:
-        if Path(source).suffix != ".csv":
-            split(source)  # says what is wrong
-            found.append(source)
-        elif is_timm_benchmark(source):
-            found += load_latencies("timm", source).archs
-        else:
-            found += [weights.arch for weights in read_timm_weights(source)]
-    return list(dict.fromkeys(found))
-
-
-def render(ranking: ZooRanking, rows: int) -> Group:
-    """The accuracy-latency front where accuracies are known, else the fastest networks, and how far to trust them."""
-    front = [network for network in ranking.networks if network.on_front] or list(ranking.networks)
-    accurate = any(network.top1 is not None for network in front)
-    table = Table(title="accuracy-latency front" if accurate else "fastest networks")
-    for heading in ("network", "ms per image", "90 % interval", *(["top-1 %"] if accurate else [])):
-        table.add_column(heading, justify="left" if heading == "network" else "right")
-    for network in front[:rows]:
-        interval = "measured" if network.measured else f"{network.low_ms:.3g} .. {network.high_ms:.3g}"
-        top1 = [f"{network.top1:.2f}"] if network.top1 is not None else []
-        table.add_row(network.name, f"{network.latency_ms:.3g}", interval, *top1)
-    notes = [f"{len(ranking.networks)} networks ranked, {len(front)} of them on the front." if accurate else ""]
-    notes.append(ranking.monotonicity.verdict)
-    if ranking.unknown:
-        notes.append(f"{len(ranking.unknown)} are not in the table of costs (nas-proxy zoo-trace adds them).")
-    return Group(table, "\n".join(filter(None, notes)))
-
-
-def write_to_fill_in(path: str | Path, archs: Sequence[str]) -> Path:
-    """A CSV of networks to measure on a target, its column ``latency_ms`` to be filled in."""
-    lines = ["# space: timm", "# latency_ms: time per image, in ms", "arch,latency_ms", *(f"{arch}," for arch in archs)]
-    return files.write_text(path, "\n".join(lines) + "\n")
-
-
-def write_ranking(path: str | Path, networks: Sequence[RankedNetwork]) -> Path:
-    """All networks as CSV, fastest first."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(RankedNetwork)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(network) for network in networks)
-    return files.write_text(path, text.getvalue())
 
 
 def _only_device(table: LatencyTable) -> str:
