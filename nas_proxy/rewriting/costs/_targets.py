@@ -1,0 +1,44 @@
+"""The cost model of a target by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nas_proxy.devices import get_device
+from nas_proxy.errors import InputError
+from nas_proxy.rewriting.costs._base import CostModel
+from nas_proxy.rewriting.costs.measured import MeasuredCost, default_table
+from nas_proxy.rewriting.costs.plain import PlainCost
+
+__all__ = ["cost_for"]
+
+
+def cost_for(target: str | Path, *, bottleneck: bool = True) -> CostModel:
+    """What graphs cost on a device, by its name or the path of its YAML file; ``macs+bytes`` is that of none.
+
+    Args:
+        target: this machine under ONNX Runtime, a spatial accelerator, or one or several Edge TPUs.
+        bottleneck: of several Edge TPUs, the slowest stage; False takes the time on one of them.
+
+    Raises:
+        UnknownNameError: no such device; the message names the closest.
+        InputError: networks cannot be priced on a device of this kind.
+    """
+    if target == PlainCost.name:
+        return PlainCost()
+    device = get_device(target)
+    from nas_proxy.devices.edge_tpu import EdgeTPUDevice
+    from nas_proxy.devices.host import HostDevice
+    from nas_proxy.devices.spatial import SpatialDevice
+    from nas_proxy.rewriting.costs.simulated import EdgeTPUCost, PipelineCost, SpatialCost
+
+    if isinstance(device, SpatialDevice):
+        return SpatialCost(device)
+    if isinstance(device, EdgeTPUDevice):
+        return PipelineCost(device) if device.devices > 1 and bottleneck else EdgeTPUCost(device)
+    if isinstance(device, HostDevice) and device.spec.runtime == "onnxruntime":
+        return MeasuredCost(default_table())
+    raise InputError(
+        f"a graph cannot be priced on {device.name}: expected host-onnxruntime, a simulated accelerator (eyeriss, "
+        "edge-tpu-x4, ...) or macs+bytes."
+    )

@@ -1,0 +1,110 @@
+"""Costs on the simulated accelerators."""
+
+from __future__ import annotations
+
+from nas_proxy.devices._edge_tpu_spec import operator_times
+from nas_proxy.devices.edge_tpu import PRECISION, EdgeTPUDevice
+from nas_proxy.devices.spatial import SpatialDevice
+from nas_proxy.graph import Node, TensorGraph
+from nas_proxy.mapping.network import operators_of
+from nas_proxy.rewriting.costs._base import NodewiseCost, Priced, annotate_known, signature
+from nas_proxy.scheduling import PipelineProblem, get_scheduler
+
+__all__ = ["EdgeTPUCost", "PipelineCost", "SpatialCost"]
+
+_SEARCH_EVALUATIONS = 100  # of mappings, while a search asks for thousands of layers
+
+
+class SpatialCost(NodewiseCost):
+    """Milliseconds of each layer under a mapping found for it; other operators as the device takes them."""
+
+    reach = 3  # an activation may be applied on the way out of the layer before the normalisation before it
+    unit = "ms"  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self, device: SpatialDevice, evaluations: int = _SEARCH_EVALUATIONS) -> None:
+        accelerator = device.accelerator
+        self._name = device.name
+        self._device = SpatialDevice(
+            device.name, accelerator, mapper=device.mapper, evaluations=evaluations, objective="latency"
+        )
+        self._known: dict[tuple, float] = {}
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    def node_cost(self, graph: TensorGraph, node: Node) -> float:
+        annotation, cost = annotate_known(graph, node, "float32", around=3 if not _has_products(node) else 0)
+        if len(annotation.costs) == 1 and not annotation.graph.nodes:
+            return 0.0
+        bits = self._device.accelerator.word_bits
+        try:
+            operator = next(o for o in operators_of(annotation.graph, bits) if o.name == node.name)
+        except ValueError:  # an operator without a formula: its traffic
+            moved = (cost.input_bytes + cost.output_bytes) * bits / 32 / 8
+            return moved / self._device.accelerator.levels.DRAM.read_words_per_cycle / self._clock
+        key = (operator.layer, operator.read_words, operator.written_words)
+        if key not in self._known:
+            if operator.layer is not None:
+                self._device.mapping(operator.layer)
+            self._known[key] = self._device._cost(operator).cycles / self._clock
+        return self._known[key]
+
+    @property
+    def _clock(self) -> float:
+        return self._device.accelerator.clock_mhz * 1e3
+
+
+def _has_products(node: Node) -> bool:
+    return node.operator in ("Conv", "MatMul", "Gemm")
+
+
+class EdgeTPUCost(NodewiseCost):
+    """Milliseconds on one Edge TPU, the streaming of parameters that exceed its cache included."""
+
+    unit = "ms"  # pyright: ignore[reportAssignmentType]
+
+    def __init__(self, device: EdgeTPUDevice) -> None:
+        self.device = device
+        self._known: dict[tuple, tuple[float, int]] = {}
+
+    @property
+    def name(self) -> str:
+        return self.device.name
+
+    def node_cost(self, graph: TensorGraph, node: Node) -> float:
+        return self._time_and_parameters(graph, node)[0]
+
+    def _time_and_parameters(self, graph: TensorGraph, node: Node) -> tuple[float, int]:
+        around = tuple(
+            (name in graph.outputs, len(graph.consumers.get(name, ())), name in graph.producers)
+            for name in (*node.reads, *node.makes)
+        )
+        key = (signature(graph, node), around)
+        if key not in self._known:
+            annotation, cost = annotate_known(graph, node, PRECISION, around=1)
+            if len(annotation.costs) == len(annotation.graph.nodes):
+                index = next(i for i, c in enumerate(annotation.costs) if c is cost)
+                time_ms = operator_times(self.device.chip, annotation)[index]
+            else:
+                chip = self.device.chip
+                time_ms = (cost.input_bytes + cost.output_bytes) / 4 / (chip.vector_gb_s * 1e6) + chip.operator_us / 1e3
+            self._known[key] = time_ms, cost.parameter_bytes
+        return self._known[key]
+
+    def _sum(self, graph: TensorGraph, by_node: dict[str, float]) -> Priced:
+        parameters = sum(self._time_and_parameters(graph, node)[1] for node in graph.nodes)
+        chip = self.device.chip
+        streamed = max(0.0, parameters - chip.cache_bytes) / chip.link_bytes_per_ms
+        return Priced(graph, sum(by_node.values()) + streamed + chip.invoke_ms, by_node)
+
+
+class PipelineCost(EdgeTPUCost):
+    """Milliseconds of the slowest stage of a pipeline of Edge TPUs.
+
+    While searching, the network is cut where dynamic programming over its execution order cuts it.
+    """
+
+    def _sum(self, graph: TensorGraph, by_node: dict[str, float]) -> Priced:
+        problem = PipelineProblem.from_graph(graph, self.device, self.device.devices)
+        return Priced(graph, get_scheduler("dp").schedule(problem).bottleneck_ms, by_node)

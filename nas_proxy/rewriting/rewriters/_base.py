@@ -1,0 +1,155 @@
+"""What a rewriter is, what it may spend, and what it gives back."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from nas_proxy.errors import whole_number
+from nas_proxy.graph import TensorGraph
+from nas_proxy.registry import Registry
+from nas_proxy.rewriting._edit import Edit
+from nas_proxy.rewriting._rule import Rule
+from nas_proxy.rewriting._state import State, start
+from nas_proxy.rewriting.costs import CostModel, Priced
+
+__all__ = ["Budget", "Rewriter", "Rewritten", "get_rewriter", "register_rewriter", "rewriters", "search"]
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """The cheapest graph found, and how.
+
+    Attributes:
+        graph: it computes what the original does.
+        edits: the substitutions that lead to it, in order.
+        cost_before, cost_after: in the cost model's ``unit``.
+        evaluations: graphs priced.
+        stopped: why the search ended: it was ``done``, out of ``evaluations`` or ``seconds``, or ``interrupted``.
+        rewriter: its name.
+    """
+
+    graph: TensorGraph
+    edits: tuple[Edit, ...]
+    cost_before: float
+    cost_after: float
+    unit: str
+    evaluations: int
+    stopped: str
+    rewriter: str
+
+    @property
+    def speedup(self) -> float:
+        return self.cost_before / self.cost_after if self.cost_after else 1.0
+
+    @property
+    def by_rule(self) -> dict[str, int]:
+        """How often each rule was applied, most often first."""
+        return dict(Counter(edit.rule for edit in self.edits).most_common())
+
+
+class Exhausted(Exception):
+    """The budget is spent."""
+
+
+class Budget:
+    """How many graphs may be priced, and for how long; remembers the best seen."""
+
+    def __init__(self, evaluations: int, seconds: float | None = None) -> None:
+        self.evaluations = whole_number(evaluations, "evaluations", least=0)
+        self.spent, self.seconds = 0, seconds
+        self._until = None if seconds is None else time.monotonic() + seconds
+        self.best: State | None = None
+
+    def evaluate(self, state: State, edit: Edit) -> Priced:
+        """One evaluation.
+
+        Raises:
+            Exhausted: there is none left.
+        """
+        self.check()
+        self.spent += 1
+        return state.evaluate(edit)
+
+    def check(self) -> None:
+        """Raises Exhausted where evaluations or time are used up."""
+        if self.spent >= self.evaluations:
+            raise Exhausted("evaluations")
+        if self._until is not None and time.monotonic() > self._until:
+            raise Exhausted("seconds")
+
+    def see(self, state: State) -> None:
+        """A state that could be the answer."""
+        if self.best is None or state.total < self.best.total:
+            self.best = state
+
+
+class Rewriter(Protocol):
+    """Looks for a cheaper equivalent graph. The same graph, cost and seed give the same result."""
+
+    @property
+    def name(self) -> str: ...
+
+    def rewrite(
+        self,
+        graph: TensorGraph,
+        cost: CostModel,
+        *,
+        evaluations: int = 1000,
+        seconds: float | None = None,
+        seed: int = 0,
+        rules: Sequence[Rule] | None = None,
+    ) -> Rewritten: ...
+
+
+def search(
+    name: str,
+    walk: Callable[[State, Budget], Any],
+    graph: TensorGraph,
+    cost: CostModel,
+    evaluations: int,
+    seconds: float | None,
+    rules: Sequence[Rule] | None,
+) -> Rewritten:
+    """Run a search from a graph until it ends, its budget does, or the user interrupts; never worse than the graph."""
+    budget, stopped = Budget(evaluations, seconds), "done"
+    first = start(graph, cost, rules)
+    budget.see(first)
+    try:
+        walk(first, budget)
+    except Exhausted as reason:
+        stopped = str(reason)
+    except KeyboardInterrupt:
+        stopped = "interrupted"
+    best = budget.best
+    assert best is not None
+    return Rewritten(best.graph, best.path, first.total, best.total, cost.unit, budget.spent, stopped, name)
+
+
+rewriters: Registry[Callable[..., Rewriter]] = Registry(
+    "rewriter",
+    {
+        "greedy": "nas_proxy.rewriting.rewriters.baselines:GreedyRewriter",
+        "beam": "nas_proxy.rewriting.rewriters.baselines:BeamRewriter",
+        "random": "nas_proxy.rewriting.rewriters.baselines:RandomRewriter",
+        "egglog": "nas_proxy.rewriting.rewriters.saturation:EgglogRewriter",
+        "learned": "nas_proxy.rewriting.rewriters.learned:LearnedRewriter",
+    },
+)
+
+
+def register_rewriter(name: str, entry: Callable[..., Rewriter] | str) -> None:
+    """Make a rewriter known by name: a class, or ``"module:Class"``."""
+    rewriters.register(name, entry)
+
+
+def get_rewriter(name: str, **options: Any) -> Rewriter:
+    """A rewriter by name, with options of its own.
+
+    Raises:
+        UnknownNameError: no such rewriter; the message names the closest.
+    """
+    return rewriters.get(name)(**options)

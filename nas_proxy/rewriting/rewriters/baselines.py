@@ -1,0 +1,128 @@
+"""Searches that do not learn: greedy, TASO's with temporary losses, random."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Sequence
+
+import numpy as np
+
+from nas_proxy.graph import TensorGraph
+from nas_proxy.rewriting._edit import Edit
+from nas_proxy.rewriting._rule import Rule
+from nas_proxy.rewriting._state import State
+from nas_proxy.rewriting.costs import CostModel
+from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
+
+__all__ = ["BeamRewriter", "GreedyRewriter", "RandomRewriter", "climb"]
+
+_LEAST_GAIN = 1e-9  # relative
+
+
+def climb(state: State, budget: Budget) -> State:
+    """Take the best substitution until none helps.
+
+    What a substitution gains is remembered while nothing near it changes; the best is priced again before it is taken.
+    """
+    gains: dict[int, tuple[Edit, float]] = {}
+    while True:
+        fresh: dict[int, tuple[Edit, float]] = {}
+        for edit in state.candidates:
+            known = gains.get(id(edit))
+            if known is None:
+                known = edit, state.total - budget.evaluate(state, edit).total
+            fresh[id(edit)] = known
+        gains = fresh
+        for edit, gain in sorted(gains.values(), key=lambda item: -item[1]):
+            if gain <= _LEAST_GAIN * state.total:
+                return state
+            priced = state.evaluate(edit)
+            if priced.total < state.total * (1 - _LEAST_GAIN):
+                state = state.move(edit, priced)
+                budget.see(state)
+                break
+            gains[id(edit)] = edit, state.total - priced.total
+        else:
+            return state
+
+
+class GreedyRewriter:
+    """Takes the substitution that saves most until none saves anything."""
+
+    name = "greedy"
+
+    def rewrite(
+        self, graph: TensorGraph, cost: CostModel, *, evaluations: int = 1000, seconds: float | None = None,
+        seed: int = 0, rules: Sequence[Rule] | None = None,
+    ) -> Rewritten:  # fmt: skip
+        return search(self.name, climb, graph, cost, evaluations, seconds, rules)
+
+
+class BeamRewriter:
+    """TASO's backtracking search (Jia et al., SOSP 2019, algorithm 2): the cheapest graph first, losses tolerated.
+
+    Args:
+        alpha: graphs of up to ``alpha`` times the lowest cost so far are followed up.
+        width: graphs that wait at a time.
+    """
+
+    name = "beam"
+
+    def __init__(self, alpha: float = 1.05, width: int = 200) -> None:
+        self.alpha, self.width = alpha, width
+
+    def rewrite(
+        self, graph: TensorGraph, cost: CostModel, *, evaluations: int = 1000, seconds: float | None = None,
+        seed: int = 0, rules: Sequence[Rule] | None = None,
+    ) -> Rewritten:  # fmt: skip
+        return search(self.name, self._walk, graph, cost, evaluations, seconds, rules)
+
+    def _walk(self, first: State, budget: Budget) -> None:
+        queue: list[tuple[float, int, State, Edit | None]] = [(first.total, 0, first, None)]
+        seen, count = {first.key}, 0
+        while queue:
+            _, _, state, edit = heapq.heappop(queue)
+            if edit is not None:
+                state = state.move(edit)
+                budget.see(state)
+            assert budget.best is not None
+            for candidate in state.candidates:
+                priced = budget.evaluate(state, candidate)
+                if priced.total >= self.alpha * budget.best.total:
+                    continue
+                reached = State(priced, state.cost, state.rules, {}, (*state.path, candidate))
+                if reached.key in seen:
+                    continue
+                seen.add(reached.key)
+                budget.see(reached)
+                count += 1
+                heapq.heappush(queue, (priced.total, count, state, candidate))
+            if len(queue) > self.width:
+                queue = heapq.nsmallest(self.width, queue)
+
+
+class RandomRewriter:
+    """Random walks of up to ``length`` substitutions, again and again from the start."""
+
+    name = "random"
+
+    def __init__(self, length: int = 20) -> None:
+        self.length = length
+
+    def rewrite(
+        self, graph: TensorGraph, cost: CostModel, *, evaluations: int = 1000, seconds: float | None = None,
+        seed: int = 0, rules: Sequence[Rule] | None = None,
+    ) -> Rewritten:  # fmt: skip
+        rng = np.random.default_rng(seed)
+
+        def walk(first: State, budget: Budget) -> None:
+            while first.candidates:
+                state = first
+                for _ in range(self.length):
+                    if not state.candidates:
+                        break
+                    edit = state.candidates[int(rng.integers(len(state.candidates)))]
+                    state = state.move(edit, budget.evaluate(state, edit))
+                    budget.see(state)
+
+        return search(self.name, walk, graph, cost, evaluations, seconds, rules)
