@@ -65,7 +65,7 @@ def extend_table(
             raise
         except Exception as error:  # a network that does not run on shapes alone is reported and left out
             failed[arch] = f"{type(error).__name__}: {error}"
-        if left % _SAVE_EVERY == 0:
+        if left % _SAVE_EVERY == 0 and rows:
             _write(path, rows)
         on_progress(len(wanted) + left, len(wanted))
     return failed

@@ -95,11 +95,15 @@ def render(ranking: ZooRanking, rows: int) -> Group:
     if accurate:
         table.add_column("top-1 [%]", justify="right")
     for network in shown[:rows]:
-        interval = "measured" if network.measured else f"{network.low_ms:.3g} to {network.high_ms:.3g}"
+        interval = "measured" if network.measured else f"{_short(network.low_ms)} to {_short(network.high_ms)}"
         name, size = split(network.arch)
-        cells = [escape(network.name if accurate else name), str(size), f"{network.latency_ms:.3g}", interval]
+        cells = [escape(network.name if accurate else name), str(size), _short(network.latency_ms), interval]
         table.add_row(*cells, *([] if network.top1 is None else [f"{network.top1:.2f}"]))
     return Group(table, *_notes(ranking))
+
+
+def _short(latency_ms: float) -> str:
+    return f"{latency_ms:.3g}" if latency_ms < 999.5 else f"{latency_ms:.0f}"
 
 
 def _notes(ranking: ZooRanking) -> list[str]:

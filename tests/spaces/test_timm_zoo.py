@@ -134,6 +134,12 @@ def test_a_network_of_ones_own_joins_the_zoo(zoo, tmp_path, monkeypatch):
         both.build(own)
 
 
+def test_a_table_of_failures_only_is_not_written(tmp_path):
+    pytest.importorskip("timm")
+    assert set(extend_table(tmp_path / "table.csv", ["resnet5O@224"])) == {"resnet5O@224"}
+    assert not list(tmp_path.iterdir())
+
+
 def test_errors_name_what_is_known(zoo, tmp_path):
     with pytest.raises(
         InputError, match=r"'resnet50@1000' is not in the table; the sizes of resnet50 in it: resnet50@"
