@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from nas_proxy.errors import InputError
 
-__all__ = ["DEFAULT_PORT", "free_port", "port_is_free"]
+__all__ = ["DEFAULT_PORT", "free_port", "port_is_free", "starting_alone"]
 
 DEFAULT_PORT = 8080  # NNI's own
 
@@ -32,3 +38,11 @@ def free_port(first: int = DEFAULT_PORT) -> int:
         if port_is_free(port):
             return port
     raise InputError(f"no free port from {first} to {first + 99}: stop a server, or give another with --port.")
+
+
+@contextmanager
+def starting_alone() -> Iterator[None]:
+    """Waits while another experiment of this user chooses a port and starts to listen on it."""
+    with (Path(tempfile.gettempdir()) / f"nas-proxy-{os.getuid()}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

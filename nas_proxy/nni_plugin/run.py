@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentEr
 from nas_proxy.nni_plugin.experiment import Experiment
 from nas_proxy.nni_plugin.folder import Record, RunFolder
 from nas_proxy.nni_plugin.manager import Manager, require_port
-from nas_proxy.nni_plugin.ports import free_port
+from nas_proxy.nni_plugin.ports import free_port, starting_alone
 from nas_proxy.nni_plugin.prepare import prepare_shown
 from nas_proxy.nni_plugin.results import front_of, front_table, write_csv, write_plot
-from nas_proxy.nni_plugin.session import failures_in, results_in
+from nas_proxy.nni_plugin.session import failures_in, require_same, results_in
 from nas_proxy.nni_plugin.watch import watch
 
 __all__ = ["Options", "resume", "start"]
@@ -75,7 +75,9 @@ def resume(folder: Path, options: Options, console: Console) -> Path:
     with run.claimed(), _terminated_as_interrupted():
         console.print(f"run folder: [bold]{escape(str(run.path))}[/]", highlight=False, soft_wrap=True)
         experiment = Experiment.read(run.experiment)
-        prepare_shown(experiment.settings, run.path, console)
+        models = prepare_shown(experiment.settings, run.path, console)
+        if (state := run.state.read()) is not None:
+            require_same(state, models.evidence)  # the tuner would refuse it too, but only after NNI started trials
         failure = _search(run, experiment, options, console)
         _report(run, experiment, failure, console)
     return run.path
@@ -87,8 +89,12 @@ def _search(run: RunFolder, experiment: Experiment, options: Options, console: C
     record = run.record if begun else replace(run.record, experiment_id=_new_id())
     run.record = record
     assert record.experiment_id is not None
-    port = options.port or free_port()
-    with Manager.started(experiment, port, record.experiment_id, resume=begun, expose=options.expose) as manager:
+    with ExitStack() as stack:
+        with starting_alone():  # else two experiments would take the same port
+            port = options.port or free_port()
+            manager = stack.enter_context(
+                Manager.started(experiment, port, record.experiment_id, resume=begun, expose=options.expose)
+            )
         run.record = replace(record, manager_pid=manager.process.pid)
         console.print(f"NNI: http://127.0.0.1:{port} (experiment {record.experiment_id})", highlight=False)
         try:

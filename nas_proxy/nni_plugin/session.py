@@ -14,7 +14,7 @@ from nas_proxy.nni_plugin.state import StateFile
 from nas_proxy.search import Evaluated, SearchEngine, SearchExhausted
 from nas_proxy.spaces import SearchSpace
 
-__all__ = ["Failure", "Result", "Session", "Waiting", "failures_in", "results_in"]
+__all__ = ["Failure", "Result", "Session", "Waiting", "failures_in", "require_same", "results_in"]
 
 
 @dataclass(frozen=True)
@@ -149,17 +149,22 @@ class Session:
             self._file.write(self.state())
 
     def _restore(self, state: Mapping[str, Any]) -> None:
-        for what, fingerprint in self._evidence.items():
-            if state["evidence"].get(what) != fingerprint:
-                raise InputError(
-                    f"{what} changed since this search was started: results found under the old and the new do not "
-                    "mix. Put the old back to resume, or start a new run."
-                )
+        require_same(state, self._evidence)
         self._engine.load_state(state["engine"])
         self.waiting = {entry["arch"]: Waiting(**entry) for entry in state["waiting"]}
         self.succeeded = {result.arch for result in results_in(state)}
         self.failed = {failure.arch: failure for failure in failures_in(state)}
         self._lost = list(self.waiting)
+
+
+def require_same(state: Mapping[str, Any], evidence: Mapping[str, str]) -> None:
+    """Raises InputError if a session's state stands on other evidence (settings, measurements)."""
+    for what, fingerprint in evidence.items():
+        if state["evidence"].get(what) != fingerprint:
+            raise InputError(
+                f"{what} changed since this search was started: results found under the old and the new do not mix. "
+                "Put the old back to resume, or start a new run."
+            )
 
 
 def results_in(state: Mapping[str, Any] | None) -> list[Result]:

@@ -95,7 +95,7 @@ class SearchSettings(Spec):
 
     @property
     def fingerprint(self) -> str:
-        """What must not change between a run and its continuation: all but the folder of its state and when to give up."""
+        """What must not change until a resume: all but the folder of the state and when to give up."""
         text = json.dumps(self.model_dump(exclude={"folder", "give_up_after"}), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

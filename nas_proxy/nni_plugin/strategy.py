@@ -6,10 +6,12 @@ import hashlib
 import json
 import logging
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import requests
 from nni.nas.execution import ExecutionEngine
 from nni.nas.execution.event import FinalMetricEvent, ModelEventType, TrainingEndEvent
 from nni.nas.space import ExecutableModelSpace, ModelStatus
@@ -18,6 +20,7 @@ from nni.nas.strategy import Strategy
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin import compat
 from nas_proxy.nni_plugin.candidate import InvalidAccuracyError, as_accuracy
+from nas_proxy.nni_plugin.errors import InterruptedExperimentError
 from nas_proxy.nni_plugin.session import Session, Waiting
 from nas_proxy.nni_plugin.spaces import sample_of, space_of
 from nas_proxy.nni_plugin.state import StateFile
@@ -27,6 +30,7 @@ from nas_proxy.spaces import SearchSpace
 __all__ = ["ProxyStrategy"]
 
 _REASONS = {ModelStatus.Trained: "it ended without reporting a result", ModelStatus.Invalid: "it was filtered out"}
+_POLL_S = 0.2
 _logger = logging.getLogger("nas_proxy")
 
 
@@ -98,6 +102,14 @@ class ProxyStrategy(Strategy):
         return model_space
 
     def _run(self) -> None:
+        try:
+            self._search()
+        except requests.ConnectionError as error:
+            raise InterruptedExperimentError(
+                f"NNI's manager died ({error}). Resume the experiment: nothing finished is lost."
+            ) from None
+
+    def _search(self) -> None:
         self._take_over()
         while self._may_propose() and self.wait_for_resource():
             with self._lock:
@@ -106,8 +118,9 @@ class ProxyStrategy(Strategy):
                 _logger.info("all candidates that are predicted to keep the limits have been proposed")
                 break
             self._submit(candidate)
-        if running := [model for model, _ in list(self._running.values())]:
-            self.engine.wait_models(*running)
+        while self._running:
+            self.engine.budget_available()  # asks NNI's manager, without which nothing would ever come
+            time.sleep(_POLL_S)
 
     def _cleanup(self) -> None:
         self.engine.unregister_model_event_callback(ModelEventType.FinalMetric, self._on_metric)

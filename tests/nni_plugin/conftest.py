@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +48,13 @@ def not_a_number(candidate):
 def hang(candidate):
     time.sleep(1000)
 
-def hang_after_two(candidate):
-    return evaluate(candidate) if not TRAINED.exists() or len(TRAINED.read_text().split()) < 2 else hang(candidate)
+FAULTS = [raise_always, not_a_number, lambda c: "high", lambda c: os._exit(0), hang, evaluate]
+
+def fail_in_every_way(candidate):
+    with TRAINED.with_name("calls.txt").open("a+") as calls:
+        calls.write("x")
+        calls.flush()
+        return FAULTS[calls.tell() - 1](candidate)
 """
 
 
@@ -123,27 +130,29 @@ PATIENCE_S = 240  # a busy machine is slow; nothing is asserted on time
 class Run:
     """``nas-proxy run`` in a process of its own, and what NNI starts below it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.cwd = folder
-        self.folder = folder / "run"
+    def __init__(self, cwd: Path, folder: Path, within: Sequence[str] = ()) -> None:
+        self.cwd = cwd
+        self.folder = folder
+        self.within = within  # a command that runs another
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *arguments: str | Path, **environment: str) -> Run:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "nas_proxy.cli", "run", *map(str, arguments)],
+            [*self.within, sys.executable, "-m", "nas_proxy.cli", "run", *map(str, arguments)],
             cwd=self.cwd,
             env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"} | environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # where tests ignore Ctrl-C
         )
         return self
 
     def begin(self, config: Path, **environment: str) -> Run:
         return self.start(config, "--folder", self.folder, **environment)
 
-    def resume(self) -> Run:
-        return self.start("--resume", self.folder)
+    def resume(self, **environment: str) -> Run:
+        return self.start("--resume", self.folder, **environment)
 
     def finish(self, expected: int = 0) -> str:
         """What it printed, once it has ended with the expected code."""
@@ -181,6 +190,11 @@ class Run:
         state = json.loads((self.folder / "search.json").read_text())
         return state | {"results": state["engine"]["results"]}
 
+    @property
+    def results(self) -> list[str]:
+        """Architectures with a result, in the order they came."""
+        return [result["arch"] for result in self.state["results"]] if (self.folder / "search.json").exists() else []
+
     def close(self) -> None:
         if self.process is not None:
             if self.process.poll() is None:
@@ -217,7 +231,97 @@ def left_of_fixture() -> Callable[..., Any]:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    run = Run(tmp_path)
-    yield run
-    run.close()
+def run_in(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Makes a run in a folder of its own; what it started has ended when the test ends."""
+    with contextlib.ExitStack() as stack:
+
+        def make(folder: Path, within: Sequence[str] = ()) -> Run:
+            run = Run(tmp_path, folder, within)
+            stack.callback(run.close)
+            return run
+
+        yield make
+
+
+@pytest.fixture
+def run(tmp_path: Path, run_in: Callable[..., Run]) -> Run:
+    return run_in(tmp_path / "run")
+
+
+class Namespace:
+    """Mounts and network interfaces of its own, for commands run inside; gone with :meth:`close`."""
+
+    def __init__(self, set_up: str, within: Sequence[str] = ()) -> None:
+        flags = ["--mount", "--net"] + ([] if os.geteuid() == 0 or within else ["--user", "--map-root-user"])
+        script = f"set -e; {set_up}; echo ready; exec sleep infinity"
+        command = [*within, "unshare", *flags, "--", "sh", "-c", script]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        if self.process.stdout.readline() != "ready\n":
+            self.process.wait()
+            pytest.skip(f"no namespaces can be made here, so this is NOT tested: {self.process.stderr.read().strip()}")
+
+    @property
+    def enter(self) -> list[str]:
+        """The command that runs another inside."""
+        flags = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
+        return ["nsenter", "--target", str(self.process.pid), *flags, "--mount", "--net", "--"]
+
+    def call(self, *command: str) -> None:
+        subprocess.run([*self.enter, *command], check=True)
+
+    def close(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def namespace() -> Iterator[Callable[..., Namespace]]:
+    with contextlib.ExitStack() as stack:
+
+        def make(set_up: str, within: Sequence[str] = ()) -> Namespace:
+            made = Namespace(set_up, within)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+class Disk:
+    """A disk of its own, in a mount namespace; its folder can be reached from outside."""
+
+    def __init__(self, namespace: Namespace, folder: Path) -> None:
+        self._namespace, self._folder = namespace, folder
+        self.path = Path(f"/proc/{namespace.process.pid}/root{folder}")
+
+    def fill(self) -> None:
+        with contextlib.suppress(OSError), (self.path / "filler").open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+
+    def free(self) -> None:
+        (self.path / "filler").unlink()
+
+    def make_writable(self, writable: bool) -> None:
+        self._namespace.call("mount", "-o", f"remount,{'rw' if writable else 'ro'}", str(self._folder))
+
+
+@pytest.fixture
+def disk(namespace: Callable[..., Namespace], tmp_path: Path) -> Disk:
+    """8 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    return Disk(namespace(f"mount -t tmpfs -o size=8m tmpfs {folder}"), folder)
+
+
+@pytest.fixture
+def survived(record_property: Callable[[str, Any], None]) -> Callable[[str, Sequence[str], Sequence[str]], None]:
+    """Checks that results from before a fault are there after it, and notes it for benchmarks/overhead.py."""
+
+    def check(fault: str, before: Sequence[str], after: Sequence[str]) -> None:
+        lost = set(before) - set(after)
+        record_property("fault", json.dumps({"fault": fault, "results": len(before), "lost": len(lost)}))
+        assert not lost
+
+    return check

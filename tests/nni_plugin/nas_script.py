@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 import warnings
 from pathlib import Path
@@ -17,7 +18,8 @@ from nas_proxy.nni_plugin import ProxyStrategy, guarded_manager  # noqa: E402
 def main(action: str, folder: Path, port: int) -> None:
     model_space = toy_nas.ToySpace()
     strategy = ProxyStrategy(toy_nas.latency_models(model_space), folder=folder / "search", max_models=5)
-    experiment = NasExperiment(model_space, toy_nas.evaluator(folder / "trained.txt"), strategy, id="toy")
+    id = hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+    experiment = NasExperiment(model_space, toy_nas.evaluator(folder / "trained.txt"), strategy, id=id)
     experiment.config.max_trial_number = 5
     experiment.config.trial_concurrency = 1
     experiment.config.experiment_working_directory = str(folder / "nni")

@@ -1,9 +1,10 @@
-"""What dies is resumed: no finished result is lost, nothing finished is trained twice, and the search goes on."""
+"""What dies is resumed: no finished result is lost, nothing finished is trained twice, and the search is the same."""
 
 from __future__ import annotations
 
-import json
 import signal
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -11,85 +12,120 @@ import pytest
 
 pytestmark = pytest.mark.nni
 
-TRIALS = 4
-
 
 def distinct(archs: list[str]) -> list[str]:
     return list(dict.fromkeys(archs))
 
 
-def killed(toy: Any, run: Any, victim: str) -> dict[str, psutil.Process]:
-    """Starts a run and kills ``victim`` with the second candidate in training."""
-    toy.config["maxTrialNumber"] = TRIALS
-    run.begin(toy.write(), TRAIN_S="1")
-    run.wait_until(lambda: len(toy.trained) >= 2)
-    family = run.family()
-    (psutil.Process(run.process.pid) if victim == "run" else family[victim]).kill()
-    return family
+def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, survived: Callable[..., None]) -> None:
+    """Tuner, manager, `nas-proxy run`, and a trial in turn, each with a candidate in training."""
+    toy.config["maxTrialNumber"] = 6
+    reference = toy.reference(6)
+    finished: dict[str, list[str]] = {}
 
+    def training(n: int) -> dict[str, psutil.Process]:
+        """NNI's processes, with the n-th candidate in training."""
+        run.wait_until(lambda: len(set(toy.trained)) == n and len(run.results) == n - 1)
+        return run.wait_until(lambda: len(family := run.family()) == 3 and family)
 
-@pytest.mark.parametrize("victim", ["tuner", "manager", "run"])
-def test_killed_and_resumed(toy: Any, run: Any, left_of: Any, victim: str) -> None:
-    reference = toy.reference(TRIALS)
-    family = killed(toy, run, victim)
-    if victim == "run":
-        run.process.communicate()
-        run.close()
-    else:
-        assert "--resume" in run.finish(expected=1)
-        assert left_of(family) == []
-    finished = [result["arch"] for result in run.state["results"]]
-    run.resume().finish()
+    run.begin(toy.write(), TRAIN_S="2")
+    family = training(2)
+    family["tuner"].kill()
+    assert "--resume" in run.finish(expected=1)
     assert left_of(family) == []
-    assert [result["arch"] for result in run.state["results"]] == reference
-    assert distinct(toy.trained) == reference
-    assert all(toy.trained.count(arch) == 1 for arch in finished)
+    finished["tuner killed"] = run.results
 
-
-def test_killed_trial_is_a_failure_of_that_trial(toy: Any, run: Any) -> None:
-    killed(toy, run, "trial")
-    assert "1 trial(s) failed" in run.finish()
-    state = run.state
-    assert [failure["arch"] for failure in state["failures"]] == [toy.trained[1]]
-    assert len(state["results"]) == TRIALS - 1
-    assert len(toy.trained) == len(set(toy.trained)) == TRIALS
-
-
-def test_interrupted(toy: Any, run: Any, left_of: Any) -> None:
-    """Ctrl-C leaves nothing running."""
-    run.begin(toy.write(), TRAIN_S="1")
-    run.wait_until(lambda: len(toy.trained) >= 1)
-    family = run.family()
-    run.process.send_signal(signal.SIGINT)
-    assert "--resume" in run.finish(expected=130)
-    assert left_of(family) == []
-
-
-def test_hanging_evaluator_meets_its_limit(toy: Any, run: Any) -> None:
-    toy.config["maxTrialNumber"] = 3
-    toy.config["trialCommand"] = "python -m nas_proxy.trial --evaluator evaluator:hang_after_two --time-limit 2"
-    output = run.begin(toy.write()).finish()
-    assert "1 trial(s) failed" in output
-    assert "time limit: 2 s" in output
-    assert "in hang" in output
-    assert len(run.state["results"]) == 2
-
-
-def test_proxy_changed_between_run_and_resume(toy: Any, run: Any) -> None:
-    killed(toy, run, "tuner")
-    run.finish(expected=1)
     toy.write_latencies("proxy.csv", 60, seed=7)
     assert "the proxy's measurements changed since this search was started" in run.resume().finish(expected=2)
     toy.write_latencies("proxy.csv", 60, seed=0)
-    assert run.resume().finish()
+    finished["proxy's measurements changed before the resume (refused)"] = run.results
 
+    run.resume(TRAIN_S="2")
+    family = training(3)
+    family["manager"].kill()
+    assert "--resume" in run.finish(expected=1)
+    assert left_of(family) == []
+    finished["NNI's manager killed"] = run.results
 
-def test_state_cut_off_by_a_crash(toy: Any, run: Any) -> None:
-    reference = toy.reference(TRIALS)
-    killed(toy, run, "manager")
-    run.finish(expected=1)
     path = run.folder / "search.json"
     path.write_bytes(path.read_bytes()[:100])
-    assert "is damaged; the state before it is used" in run.resume().finish().replace("\n", " ")
-    assert [result["arch"] for result in run.state["results"]] == reference
-    assert json.loads(path.read_text())
+    assert run.process is not None
+    run.resume(TRAIN_S="2")
+    family = training(4)
+    finished["state truncated by a crash"] = run.results
+    psutil.Process(run.process.pid).kill()
+    assert "is damaged; the state before it is used" in run.process.communicate()[0].replace("\n", " ")
+    finished["nas-proxy run killed"] = run.results
+
+    run.resume(TRAIN_S="2")
+    assert psutil.wait_procs(family.values(), timeout=60)[1] == []
+    family = training(5)
+    run.process.send_signal(signal.SIGINT)
+    assert "--resume" in run.finish(expected=130)
+    assert left_of(family) == []
+    finished["Ctrl-C"] = run.results
+
+    run.resume(TRAIN_S="2")
+    training(6)["trial"].kill()
+    finished["trial killed"] = run.results
+    assert "1 trial(s) failed" in run.finish()
+
+    assert run.results == reference[:5]
+    assert [failure["arch"] for failure in run.state["failures"]] == reference[5:]
+    assert distinct(toy.trained) == reference
+    for fault, before in finished.items():
+        survived(fault, before, run.results)
+        assert all(toy.trained.count(arch) == 1 for arch in before)
+
+
+def test_evaluator_that_fails_in_every_way(toy: Any, run: Any, survived: Callable[..., None]) -> None:
+    toy.class_args["give_up_after"] = 6
+    toy.config["maxTrialNumber"] = 6
+    toy.config["trialCommand"] = "python -m nas_proxy.trial --evaluator evaluator:fail_in_every_way --time-limit 2"
+    output = run.begin(toy.write()).finish()
+    assert "5 trial(s) failed" in output
+    assert "RuntimeError: no such luck" in output
+    assert len(run.state["failures"]) == 5
+    assert run.results == toy.trained
+    assert len(toy.trained) == 1
+    stderr = "\n".join(path.read_text() for path in run.folder.glob("nni/**/*stderr"))
+    for message in ("found nan", "found 'high'", "time limit: 2 s", "in hang", "in raise_always"):
+        assert message in stderr
+    for fault in ("raises", "returns NaN", "returns no number", "ends without a result", "hangs past its time limit"):
+        survived(f"an evaluator {fault}", toy.trained, run.results)
+
+
+def test_full_and_read_only_disk(toy: Any, run_in: Any, disk: Any, survived: Callable[..., None]) -> None:
+    toy.config["maxTrialNumber"] = 3
+    reference = toy.reference(3)
+    run = run_in(disk.path / "run")
+    run.begin(toy.write(), TRAIN_S="2")
+    run.wait_until(lambda: len(set(toy.trained)) == 2 and len(run.results) == 1)
+    disk.fill()
+    run.finish(expected=1)
+    finished = run.results
+    disk.make_writable(False)
+    assert "Read-only file system" in run.resume().finish(expected=2)
+    disk.make_writable(True)
+    disk.free()
+    run.resume().finish()
+    assert run.results == reference
+    assert distinct(toy.trained) == reference
+    survived("full disk", finished, run.results)
+    survived("read-only folder (refused)", finished, run.results)
+
+
+def test_two_experiments_at_once(toy: Any, run_in: Any, tmp_path: Path, survived: Callable[..., None]) -> None:
+    """Started at the same moment: each finds a port of its own; a third in the folder of one is refused."""
+    toy.config["maxTrialNumber"] = 2
+    reference = toy.reference(2)
+    runs = [run_in(tmp_path / name) for name in ("one", "other")]
+    config = toy.write()
+    for run in runs:
+        run.begin(config, TRAIN_S="1")
+    runs[0].wait_until(lambda: runs[0].manager)
+    assert "is at work here" in run_in(runs[0].folder).resume().finish(expected=2)
+    for run in runs:
+        run.finish()
+        assert run.results == reference
+    survived("two experiments at once", reference, runs[1].results)
