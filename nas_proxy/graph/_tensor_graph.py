@@ -110,13 +110,13 @@ class Node:
     def attribute(self, name: str, default: Any = None) -> Any:
         return self.attributes.get(name, default)
 
-    @property
+    @cached_property
     def reads(self) -> tuple[str, ...]:
         """Names of the values the node needs: its inputs and what its subgraphs capture, each once, in order."""
         captured = [c for a in self.attributes.values() if isinstance(a, Subgraph) for c in a.captures]
         return tuple(dict.fromkeys(name for name in (*self.inputs, *captured) if name))
 
-    @property
+    @cached_property
     def makes(self) -> tuple[str, ...]:
         """Names of the values the node makes."""
         return tuple(name for name in self.outputs if name)

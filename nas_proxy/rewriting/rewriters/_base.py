@@ -63,6 +63,17 @@ class Budget:
         self.spent, self.seconds = 0, seconds
         self._until = None if seconds is None else time.monotonic() + seconds
         self.best: State | None = None
+        self._gains: dict[int, tuple[Edit, float]] = {}  # the edit is held, so that its id stays its own
+
+    def gain(self, state: State, edit: Edit) -> float:
+        """What a substitution saves, below 0 where it costs; remembered while nothing near it changes.
+
+        Raises:
+            Exhausted: it is not known yet, and there is no evaluation left.
+        """
+        if id(edit) not in self._gains:
+            self._gains[id(edit)] = edit, state.total - self.evaluate(state, edit).total
+        return self._gains[id(edit)][1]
 
     def evaluate(self, state: State, edit: Edit) -> Priced:
         """One evaluation.

@@ -22,18 +22,11 @@ _LEAST_GAIN = 1e-9  # relative
 def climb(state: State, budget: Budget) -> State:
     """Take the best substitution until none helps.
 
-    What a substitution gains is remembered while nothing near it changes; the best is priced again before it is taken.
+    The best is priced again before it is taken: the budget remembers gains as long as nothing near them changes.
     """
-    gains: dict[int, tuple[Edit, float]] = {}
     while True:
-        fresh: dict[int, tuple[Edit, float]] = {}
-        for edit in state.candidates:
-            known = gains.get(id(edit))
-            if known is None:
-                known = edit, state.total - budget.evaluate(state, edit).total
-            fresh[id(edit)] = known
-        gains = fresh
-        for edit, gain in sorted(gains.values(), key=lambda item: -item[1]):
+        gains = [(budget.gain(state, edit), -i, edit) for i, edit in enumerate(state.candidates)]
+        for gain, _, edit in sorted(gains, key=lambda item: item[:2], reverse=True):
             if gain <= _LEAST_GAIN * state.total:
                 return state
             priced = state.evaluate(edit)
@@ -41,7 +34,6 @@ def climb(state: State, budget: Budget) -> State:
                 state = state.move(edit, priced)
                 budget.see(state)
                 break
-            gains[id(edit)] = edit, state.total - priced.total
         else:
             return state
 
