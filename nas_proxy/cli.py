@@ -271,6 +271,27 @@ def rank(
         from_csv.write_predictions(output, [ranking.adapted], ranking.archs)
 
 
+@app.command("optimise")
+@app.command("rewrite", hidden=True)
+def rewrite(
+    model: Annotated[Path, typer.Argument(help="Path of an ONNX model.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The ONNX file to write.")],
+    target: Annotated[str, typer.Option("--for", help="A device by name or path; macs+bytes for none.")] = (
+        "host-onnxruntime"
+    ),
+    rewriter: Annotated[str, typer.Option(help="learned, greedy, beam or random.")] = "learned",
+    evaluations: Annotated[int, typer.Option(min=1, help="Graphs to price at most.")] = 2000,
+    seconds: Annotated[float | None, typer.Option(help="Time to search at most; the best so far counts.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="The batch size, where the model leaves it open.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same search.")] = 0,
+) -> None:
+    """Find an equivalent network that is cheaper on a device, prove it equal, and measure it on this machine."""
+    from nas_proxy.rewriting import optimising
+
+    options = {"rewriter": rewriter, "evaluations": evaluations, "seconds": seconds, "batch": batch, "seed": seed}
+    Console().print(optimising.render(optimising.rewrite_file(model, output, target, **options)), soft_wrap=True)
+
+
 training = typer.Typer(help="Train the policies that ship with the package anew.", no_args_is_help=True)
 app.add_typer(training, name="train")
 
@@ -294,6 +315,22 @@ def respect(
         save_weights(train_published(config), output, made_by=made_by)
     else:
         save_policy(train(config), output, made_by=made_by)
+    Console().print(f"{output}: {output.stat().st_size / 1e3:.0f} kB", soft_wrap=True)
+
+
+@training.command()
+def rewriter(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The safetensors file to write.")],
+    iterations: Annotated[
+        int, typer.Option(min=1, help="Of playing and improving; 250 take a quarter of an hour.")
+    ] = 250,
+    seed: Annotated[int, typer.Option()] = 0,
+) -> None:
+    """Train the graph rewriter on random networks and devices."""
+    from nas_proxy.rewriting.xrlflow import Training, save_policy, train
+
+    policy = train(Training(seed=seed, iterations=iterations))
+    save_policy(policy, output, made_by=f"nas-proxy train rewriter --iterations {iterations} --seed {seed}")
     Console().print(f"{output}: {output.stat().st_size / 1e3:.0f} kB", soft_wrap=True)
 
 

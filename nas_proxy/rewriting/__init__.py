@@ -13,9 +13,25 @@ __all__ = [
     "all_rules",
     "apply",
     "get_rule",
+    "register_environments",
     "register_rule",
     "rule",
     "structural_hash",
     "verify",
     "verify_edit",
 ]
+
+
+def register_environments() -> None:
+    """Make ``nas_proxy/GraphRewrite-v0`` known to Gymnasium. Importing ``nas_proxy.rewriting`` does it."""
+    try:
+        import gymnasium
+    except ImportError:  # Gymnasium is an extra
+        return
+    if "nas_proxy/GraphRewrite-v0" not in gymnasium.registry:
+        gymnasium.register(
+            "nas_proxy/GraphRewrite-v0", entry_point="nas_proxy.rewriting.xrlflow.environment:GraphRewriteEnv"
+        )
+
+
+register_environments()

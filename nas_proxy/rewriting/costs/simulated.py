@@ -42,7 +42,7 @@ class SpatialCost(NodewiseCost):
             operator = next(o for o in operators_of(annotation.graph, bits) if o.name == node.name)
         except ValueError:  # an operator without a formula: its traffic
             moved = (cost.input_bytes + cost.output_bytes) * bits / 32 / 8
-            return moved / self._device.accelerator.levels.DRAM.read_words_per_cycle / self._clock
+            return moved / (self._device.accelerator.levels.DRAM.read_words_per_cycle or 1.0) / self._clock
         key = (operator.layer, operator.read_words, operator.written_words)
         if key not in self._known:
             if operator.layer is not None:
@@ -60,7 +60,7 @@ def _has_products(node: Node) -> bool:
 
 
 class EdgeTPUCost(NodewiseCost):
-    """Milliseconds on one Edge TPU, the streaming of parameters that exceed its cache included."""
+    """Milliseconds on one Edge TPU, with the streaming of parameters beyond its cache, of inputs and of outputs."""
 
     unit = "ms"  # pyright: ignore[reportAssignmentType]
 
@@ -95,7 +95,8 @@ class EdgeTPUCost(NodewiseCost):
     def _sum(self, graph: TensorGraph, by_node: dict[str, float]) -> Priced:
         parameters = sum(self._time_and_parameters(graph, node)[1] for node in graph.nodes)
         chip = self.device.chip
-        streamed = max(0.0, parameters - chip.cache_bytes) / chip.link_bytes_per_ms
+        moved = sum(graph.values[name].elements for name in (*graph.inputs, *graph.outputs) if name in graph.values)
+        streamed = (max(0.0, parameters - chip.cache_bytes) + moved) / chip.link_bytes_per_ms
         return Priced(graph, sum(by_node.values()) + streamed + chip.invoke_ms, by_node)
 
 

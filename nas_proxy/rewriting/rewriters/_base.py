@@ -146,7 +146,6 @@ rewriters: Registry[Callable[..., Rewriter]] = Registry(
         "greedy": "nas_proxy.rewriting.rewriters.baselines:GreedyRewriter",
         "beam": "nas_proxy.rewriting.rewriters.baselines:BeamRewriter",
         "random": "nas_proxy.rewriting.rewriters.baselines:RandomRewriter",
-        "egglog": "nas_proxy.rewriting.rewriters.saturation:EgglogRewriter",
         "learned": "nas_proxy.rewriting.rewriters.learned:LearnedRewriter",
     },
 )

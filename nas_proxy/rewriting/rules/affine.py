@@ -228,11 +228,12 @@ def pad_into_window(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]
     pad = producer(graph, node.inputs[0], "Pad")
     rank = len(graph.values[node.inputs[0]].shape)
     mode = pad.attribute("mode", "constant") if pad is not None else ""
-    if pad is None or mode not in ("constant", b"constant") or len(pad.inputs) > 3 or rank != 4:
+    if pad is None or mode not in ("constant", b"constant") or rank != 4:
         return
-    if len(pad.inputs) > 2 and pad.inputs[2] and scalar(graph, pad.inputs[2]) != 0.0:
+    source, value, axes = pad.inputs[0], pad.inputs[2:3], pad.inputs[3:]
+    if any(axes) or (any(value) and scalar(graph, value[0]) != 0.0):
         return
-    source, held = pad.inputs[0], ints(graph, pad, "pads", 1)
+    held = ints(graph, pad, "pads", 1)
     auto = node.attribute("auto_pad", "NOTSET")
     if held is None or auto not in ("NOTSET", b"NOTSET", "") or node.attribute("ceil_mode", 0):
         return

@@ -1,0 +1,138 @@
+"""From an ONNX model to an equivalent, cheaper one: what ``nas-proxy rewrite`` does."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rich.console import Group
+from rich.table import Table
+
+from nas_proxy.errors import InputError
+from nas_proxy.graph import Subgraph, TensorGraph, from_onnx, save_onnx
+from nas_proxy.rewriting._edit import apply
+from nas_proxy.rewriting._rule import get_rule
+from nas_proxy.rewriting._verify import verify_edit
+from nas_proxy.rewriting.costs import MeasuredCost, cost_for
+from nas_proxy.rewriting.measuring import PairedSpeedup, compare_latency
+from nas_proxy.rewriting.rewriters import Rewritten, get_rewriter
+
+__all__ = ["Optimised", "left_alone", "optimise", "render", "rewrite_file", "verify_path"]
+
+_QUANTISED = {"DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear"}
+
+
+@dataclass(frozen=True)
+class Optimised:
+    """What came of a model.
+
+    Attributes:
+        rewritten: the cheapest graph that is proven and, on this machine, measured not to be slower; or the original.
+        error: the largest relative error of all substitutions, in float64.
+        measured: before and after on this machine, where the target is this machine.
+        refused: why a cheaper graph was not taken; empty where it was.
+        unknown: operators that no rule touches, by name, and how many nodes there are of each.
+    """
+
+    rewritten: Rewritten
+    error: float
+    measured: PairedSpeedup | None
+    refused: str
+    unknown: dict[str, int]
+
+
+def optimise(
+    graph: TensorGraph,
+    target: str | Path = "host-onnxruntime",
+    *,
+    rewriter: str = "learned",
+    evaluations: int = 2000,
+    seconds: float | None = None,
+    seed: int = 0,
+    measure_seconds: float = 20.0,
+) -> Optimised:
+    """Find a cheaper equivalent of a network for a device, prove every step, and measure it where that is possible.
+
+    Raises:
+        UnknownNameError: no such device or rewriter; the message names the closest.
+        InputError: a device that graphs cannot be priced on, or a graph of too old an opset.
+    """
+    cost = cost_for(target)
+    found = get_rewriter(rewriter).rewrite(graph, cost, evaluations=evaluations, seconds=seconds, seed=seed)
+    if isinstance(cost, MeasuredCost):
+        cost.save()
+    unknown, refused, measured = left_alone(graph), "", None
+    error = verify_path(graph, found)
+    if found.edits and isinstance(cost, MeasuredCost):
+        measured = compare_latency(graph, found.graph, seconds=measure_seconds)
+        if measured.low <= 1.0:
+            refused = f"measured, it is not surely faster: {measured}"
+            found = replace(found, graph=graph, edits=(), cost_after=found.cost_before)
+    return Optimised(found, error, measured, refused, unknown)
+
+
+def verify_path(graph: TensorGraph, found: Rewritten) -> float:
+    """The largest relative error, in float64, of the substitutions that led to a graph, each verified by itself.
+
+    Raises:
+        InputError: a substitution is wrong; a bug of its rule.
+    """
+    worst = 0.0
+    for edit in found.edits:
+        after = apply(graph, edit)
+        result = verify_edit(graph, edit, after=after)
+        if not result.equal:
+            raise InputError(
+                f"{edit}: the result differs by {result.error:.2g} in float64. Please report the model; leave the rule "
+                f"{get_rule(edit.rule).name!r} out meanwhile."
+            )
+        worst, graph = max(worst, result.error), after
+    return worst
+
+
+def left_alone(graph: TensorGraph) -> dict[str, int]:
+    """Operators that no rule understands: of other domains, with control flow, or quantised; and how many of each."""
+    names = [
+        f"{node.domain}.{node.operator}" if node.domain not in ("", "ai.onnx") else node.operator
+        for node in graph.nodes
+        if node.domain not in ("", "ai.onnx")
+        or node.operator in _QUANTISED
+        or any(isinstance(value, Subgraph) for value in node.attributes.values())
+    ]
+    return dict(Counter(names).most_common())
+
+
+def rewrite_file(model: Path, output: Path, target: str, **options) -> Optimised:
+    """:func:`optimise` a file and write the result to another.
+
+    Raises:
+        InputError: the file cannot be read as a model, or ``output`` is the model itself.
+    """
+    if output.resolve() == model.resolve():
+        raise InputError(f"{output} is the model itself: choose another file for the result.")
+    batch = options.pop("batch", None)
+    done = optimise(from_onnx(model, batch=batch), target, **options)
+    save_onnx(done.rewritten.graph, output)
+    return done
+
+
+def render(done: Optimised) -> Group:
+    """The substitutions, what they save, and what was checked."""
+    found = done.rewritten
+    table = Table(title=f"{found.rewriter}: {len(found.edits)} substitutions")
+    for heading in ("rule", "times", "what it is for"):
+        table.add_column(heading, justify="right" if heading == "times" else "left")
+    for name, times in found.by_rule.items():
+        table.add_row(name, str(times), get_rule(name).helps)
+    notes = [
+        f"cost {found.cost_before:.4g} -> {found.cost_after:.4g} {found.unit} ({found.speedup:.3f} times), "
+        f"{found.evaluations} graphs priced, search ended: {found.stopped}",
+        f"largest relative error of a substitution in float64: {done.error:.1g}" if found.edits else "",
+        f"measured: {done.measured}" if done.measured and not done.refused else "",
+        f"the original is kept: {done.refused}" if done.refused else "",
+    ]
+    if done.unknown:
+        listing = ", ".join(f"{name} ({count})" for name, count in done.unknown.items())
+        notes.append(f"left as they are: {listing}")
+    return Group(*([table] if found.edits else []), "\n".join(filter(None, notes)))
