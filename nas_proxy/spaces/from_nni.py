@@ -11,6 +11,7 @@ import copy
 import itertools
 import json
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["NniSpace", "space_from_nni"]
 
 _LARGEST_CHOICE = 4096
-_BATCH = 16
+_BATCH, _WITHIN = 16, 0.9
 _LEARNT = (
     *(FeatureColumn(f"macs_{kind}", f"multiply-accumulates of {what}", "MAC") for kind, what in COMPUTE.items()),
     *(FeatureColumn(f"bytes_{kind}", f"activation traffic of {what}", "bytes") for kind, what in KINDS.items()),
@@ -52,8 +53,8 @@ class NniSpace(SearchSpace[dict[str, Any]]):
     For commands, which know a space as ``module:Class``, write a subclass whose constructor takes no arguments.
 
     Attributes:
-        relative_error: of the learnt multiply-accumulates, the median over candidates that were built and predicted
-            before they were learnt from.
+        relative_error: of the learnt multiply-accumulates: nine of ten candidates, predicted before they were learnt
+            from, were nearer.
         n_built: how many candidates were built to learn.
     """
 
@@ -72,6 +73,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
         self.name = f"nni:{type(model_space).__name__}"  # pyright: ignore[reportAttributeAccessIssue]
         self.choices, self._constraints = _choices(model_space)
         self._index = [{_key(option): i for i, option in enumerate(o)} for o in self.choices.values()]
+        self._nested = [any(_key(option) is not option for option in o) for o in self.choices.values()]
         channels, height, width = input_shape
         self._shape = (channels, height, width)
         self._shapes_only = copy.deepcopy(model_space).to("meta")
@@ -81,16 +83,15 @@ class NniSpace(SearchSpace[dict[str, Any]]):
     # -- encoding ----------------------------------------------------------------------------------------------------
 
     def encode(self, archs: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
-        labels = tuple(self.choices)
+        codes = np.empty((len(archs), len(self.choices)), dtype=np.int64)
         try:
-            rows = [
-                [index[_key(arch[label])] for label, index in zip(labels, self._index, strict=True)] for arch in archs
-            ]
+            for column, (label, index) in enumerate(zip(self.choices, self._index, strict=True)):
+                options = map(operator.itemgetter(label), archs)
+                codes[:, column] = list(map(index.__getitem__, map(_key, options) if self._nested[column] else options))
         except (KeyError, TypeError):
             for arch in archs:
                 self._check(arch)
             raise
-        codes = np.array(rows, dtype=np.int64).reshape(len(archs), len(labels))
         if not self.valid(codes).all():
             for arch in archs:
                 self._check(arch)
@@ -143,7 +144,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
         return np.hstack([costs @ _SUMS, costs[:, self._seen]])
 
     def _learn(self, seed: int, tolerance: float, most: int) -> None:
-        """Build candidates in batches until those of a batch are predicted within ``tolerance`` before it is learnt."""
+        """Build candidates in batches until nine of ten of a batch are predicted within ``tolerance`` beforehand."""
         archs = self._examples(seed, most)
         codes, examples = self.encode(archs), []
         for start in range(0, len(archs), _BATCH):
@@ -151,7 +152,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
             if examples:
                 predicted = (self._contributions.predict(codes[start : start + _BATCH]) @ _SUMS)[:, 0]
                 macs = [sum(amount for (_, column), amount in cost.items() if _SUMS[column, 0]) for cost in costs]
-                self.relative_error = float(np.median(np.abs(predicted / macs - 1)))
+                self.relative_error = float(np.quantile(np.abs(predicted / macs - 1), _WITHIN))
             examples += costs
             self._fit(codes[: len(examples)], examples)
             if self.relative_error <= tolerance:
@@ -225,7 +226,7 @@ def space_from_nni(
         model_space: any NNI model space of categorical choices.
         input_shape: ``(channels, height, width)`` of its images.
         seed: of the candidates that are built to learn from.
-        tolerance: relative error of multiply-accumulates at which no more candidates are built.
+        tolerance: relative error of multiply-accumulates; where nine of ten are nearer, no more candidates are built.
         most: largest number of candidates to build; each takes about half a second.
 
     Raises:
