@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,55 +38,63 @@ from nas_proxy.mapping.problem import Objective
 RUNS = Path(__file__).parents[1] / "runs" / "mapping-benchmark"
 RESULTS = Path(__file__).parent / "results" / "mapping.json"
 MARKS = (100, 300, 1_000, 10_000)
-PAIRS = (
+PAIRS = (  # the first ones vary most: slow methods run on them alone
     ("eyeriss_like", "resnet50_conv2_1x1"),
-    ("eyeriss_like", "vgg16_conv2_1"),
+    ("small_edge", "mbv2_dw3x3_s1"),
+    ("tpu_like", "resnet18_conv2_3x3"),
+    ("eyeriss_like", "fc_4096x1000"),
+    ("small_edge", "resnet18_conv3_3x3_n4"),
     ("eyeriss_like", "alexnet_conv2_5x5"),
+    ("eyeriss_like", "vgg16_conv2_1"),
     ("eyeriss_like", "mbv2_dw3x3_s1"),
     ("eyeriss_like", "mbv2_pw_expand"),
-    ("eyeriss_like", "fc_4096x1000"),
     ("small_edge", "resnet50_conv2_1x1"),
-    ("small_edge", "mbv2_dw3x3_s1"),
     ("small_edge", "nb201_c16_32x32_3x3"),
-    ("small_edge", "resnet18_conv3_3x3_n4"),
-    ("tpu_like", "resnet18_conv2_3x3"),
     ("tpu_like", "resnet18_conv5_3x3"),
 )
 
 
 @dataclass(frozen=True)
 class Method:
-    """A mapper, what it may spend and on how many seeds. ``group``: compared, an ablation, or for the best known."""
+    """A mapper and what it may spend: evaluations, seeds by objective, the first so many of the pairs."""
 
     make: Callable[[], Mapper]
     budget: int
-    seeds: int
-    group: str = "compared"
+    seeds: dict[str, int]
+    pairs: int = len(PAIRS)
+    group: Literal["compared", "ablation", "best known"] = "compared"
+
+
+def _compared(name: str, budget: int, edp: int, latency: int, pairs: int = len(PAIRS)) -> Method:
+    return Method(partial(get_mapper, name), budget, {"edp": edp, "latency": latency}, pairs)
+
+
+def _ablation(make: Callable[[], Mapper], budget: int) -> Method:
+    return Method(make, budget, {"edp": 5}, group="ablation")
 
 
 METHODS = {
-    "marl": Method(partial(get_mapper, "marl"), 1_000, 10),
-    "marl-without-critic": Method(partial(get_mapper, "marl-without-critic"), 10_000, 10),
-    "genetic-with-critic": Method(partial(get_mapper, "genetic-with-critic"), 1_000, 10),
-    "genetic, budget 1,000": Method(partial(get_mapper, "genetic"), 1_000, 10),
-    "genetic": Method(partial(get_mapper, "genetic"), 10_000, 10),
-    "random": Method(partial(get_mapper, "random"), 10_000, 10),
-    "policy-gradient": Method(partial(get_mapper, "policy-gradient"), 10_000, 10),
-    "long run": Method(without_critic, 100_000, 1, "best known"),
-    "ppo": Method(partial(get_mapper, "ppo"), 10_000, 3),
-    "ppo-archgym": Method(partial(get_mapper, "ppo-archgym"), 10_000, 3),
-    "cma-es": Method(partial(get_mapper, "cma-es"), 10_000, 3),
-    "ppo-masked": Method(partial(get_mapper, "ppo-masked"), 10_000, 3),
-    "agents: correlation": Method(without_critic, 1_000, 10, "ablation"),
-    "agents: random clusters": Method(partial(without_critic, clusters="random"), 1_000, 10, "ablation"),
-    "agents: no clusters": Method(partial(without_critic, clusters="none"), 1_000, 10, "ablation"),
-    "agents: no elite pool": Method(partial(without_critic, elite=1), 1_000, 10, "ablation"),
-    "agents: no masks": Method(partial(without_critic, masked=False), 1_000, 10, "ablation"),
-    "critic: random clusters": Method(partial(MarlMapper, clusters="random"), 300, 10, "ablation"),
-    "critic: no clusters": Method(partial(MarlMapper, clusters="none"), 300, 10, "ablation"),
-    "gradient: random clusters": Method(partial(PolicyGradientMapper, clusters="random"), 1_000, 10, "ablation"),
-    "gradient: one agent": Method(partial(PolicyGradientMapper, clusters="none"), 1_000, 10, "ablation"),
-    "gradient: one per parameter": Method(partial(PolicyGradientMapper, clusters="each"), 1_000, 10, "ablation"),
+    "marl": _compared("marl", 1_000, 10, 10),
+    "genetic-with-critic": _compared("genetic-with-critic", 1_000, 10, 10),
+    "genetic, budget 1,000": _compared("genetic", 1_000, 10, 10),
+    "genetic": _compared("genetic", 10_000, 10, 10),
+    "random": _compared("random", 10_000, 10, 10),
+    "marl-without-critic": _compared("marl-without-critic", 10_000, 10, 10),
+    "policy-gradient": _compared("policy-gradient", 10_000, 5, 5),
+    "cma-es": _compared("cma-es", 10_000, 3, 3),
+    "long run": Method(without_critic, 50_000, {"edp": 1, "latency": 1}, group="best known"),
+    "ppo": _compared("ppo", 10_000, 1, 1, pairs=6),
+    "ppo-archgym": _compared("ppo-archgym", 10_000, 1, 1, pairs=6),
+    "ppo-masked": _compared("ppo-masked", 10_000, 1, 1, pairs=4),
+    "agents: random clusters": _ablation(partial(without_critic, clusters="random"), 1_000),
+    "agents: no clusters": _ablation(partial(without_critic, clusters="none"), 1_000),
+    "agents: no elite pool": _ablation(partial(without_critic, elite=1), 1_000),
+    "agents: no masks": _ablation(partial(without_critic, masked=False), 1_000),
+    "critic: random clusters": _ablation(partial(MarlMapper, clusters="random"), 300),
+    "critic: no clusters": _ablation(partial(MarlMapper, clusters="none"), 300),
+    "gradient: random clusters": _ablation(partial(PolicyGradientMapper, clusters="random"), 1_000),
+    "gradient: one agent": _ablation(partial(PolicyGradientMapper, clusters="none"), 1_000),
+    "gradient: one per parameter": _ablation(partial(PolicyGradientMapper, clusters="each"), 1_000),
 }
 OBJECTIVES: tuple[Objective, ...] = ("edp", "latency")
 
@@ -138,7 +147,7 @@ class Store:
     def get(self, pair: tuple[str, str], objective: str, method: str) -> list[Run]:
         """All runs there are, in the order of seeds."""
         runs = []
-        for seed in range(METHODS[method].seeds):
+        for seed in range(METHODS[method].seeds.get(objective, 0)):
             path = self.path(pair, objective, method, seed)
             if path.exists():
                 record = np.frombuffer(path.read_bytes())
@@ -151,25 +160,25 @@ class Store:
         return min([*values, *(value for _, value in self.timeloop.get((pair, objective), ()))])
 
 
-def ratios(store: Store, objective: Objective, method: str, mark: int) -> NDArray[np.float64] | None:
-    """Logarithm of value over best known, averaged over seeds, one for each pair; None where a pair has no run."""
-    rows = []
+def ratios(store: Store, objective: Objective, method: str, mark: int) -> dict[tuple[str, str], float]:
+    """Logarithm of value over best known, averaged over seeds, by pair; pairs without a run of that length left out."""
+    found = {}
     for pair in PAIRS:
-        runs = store.get(pair, objective, method)
-        if not runs or mark > len(runs[0].history):
-            return None
-        rows.append(np.mean([run.history[mark - 1] for run in runs]) - store.best(pair, objective))
-    return np.array(rows)
+        values = [run.history[mark - 1] for run in store.get(pair, objective, method) if mark <= len(run.history)]
+        if values:
+            found[pair] = float(np.mean(values)) - store.best(pair, objective)
+    return found
 
 
 def interval(store: Store, objective: Objective, method: str, mark: int) -> tuple[float, float]:
     """95 % interval of the geometric mean, by drawing seeds anew within each pair."""
     rng = np.random.default_rng(0)
+    pairs = ratios(store, objective, method, mark)
     means = np.zeros(1000)
-    for pair in PAIRS:
+    for pair in pairs:
         values = np.array([run.history[mark - 1] for run in store.get(pair, objective, method)])
         means += values[rng.integers(len(values), size=(1000, len(values)))].mean(axis=1) - store.best(pair, objective)
-    low, high = np.quantile(np.exp(means / len(PAIRS)), [0.025, 0.975])
+    low, high = np.quantile(np.exp(means / len(pairs)), [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -178,16 +187,18 @@ def samples_to_reach(histories: Iterable[NDArray[np.float64]], value: float) -> 
     return [float(np.argmax(h <= value + 1e-9)) + 1 if h[-1] <= value + 1e-9 else np.inf for h in histories]
 
 
-def quality(store: Store, objective: Objective) -> dict[str, dict[str, list[float]]]:
-    """Geometric mean over best known, with interval, of every method at every mark."""
-    table: dict[str, dict[str, list[float]]] = {}
+def quality(store: Store, objective: Objective) -> dict[str, dict[str, float | list[float]]]:
+    """Geometric mean over best known, with interval, of every method at every mark; pairs and seeds it ran on."""
+    table: dict[str, dict[str, float | list[float]]] = {}
     for method in METHODS:
-        row = {}
+        counts = [len(runs) for pair in PAIRS if (runs := store.get(pair, objective, method))]
+        if not counts:
+            continue
+        table[method] = {"pairs": len(counts), "seeds": min(counts)}
         for mark in MARKS:
-            if (found := ratios(store, objective, method, mark)) is not None:
-                row[str(mark)] = [float(np.exp(found.mean())), *interval(store, objective, method, mark)]
-        if row:
-            table[method] = row
+            if found := ratios(store, objective, method, mark):
+                mean = float(np.exp(np.mean(list(found.values()))))
+                table[method][str(mark)] = [mean, *interval(store, objective, method, mark)]
     return table
 
 
@@ -196,43 +207,65 @@ def by_pair(store: Store, objective: Objective) -> dict[str, dict[str, list[floa
     table: dict[str, dict[str, list[float]]] = {}
     for method in ("marl", "genetic-with-critic", "genetic, budget 1,000", "marl-without-critic"):
         found = [ratios(store, objective, method, mark) for mark in MARKS[:3]]
-        if all(f is not None for f in found):
-            values = np.exp(np.array(found))
-            table[method] = {f"{a} {b}": values[:, i].tolist() for i, (a, b) in enumerate(PAIRS)}
+        table[method] = {" ".join(pair): [float(np.exp(f[pair])) for f in found] for pair in found[0]}
     return table
 
 
-def sample_ratios(store: Store, objective: Objective) -> dict[str, dict[str, float]]:
-    """How many times fewer evaluations marl needs to reach what a baseline has after 1,000 and 10,000 (medians)."""
-    table: dict[str, dict[str, float]] = {}
+def advantage(store: Store, objective: Objective) -> dict[str, dict[str, list[float]]]:
+    """Value of a baseline over that of marl (at 10,000: without critic) at equal evaluations: mean, worst, best pair."""
+    table: dict[str, dict[str, list[float]]] = {}
     for method, setting in METHODS.items():
         if setting.group != "compared" or method.startswith("marl"):
             continue
-        row = {}
+        for mark in MARKS:
+            ours = ratios(store, objective, "marl" if mark <= METHODS["marl"].budget else "marl-without-critic", mark)
+            theirs = ratios(store, objective, method, mark)
+            if both := [np.exp(theirs[pair] - ours[pair]) for pair in theirs if pair in ours]:
+                row = [float(np.exp(np.mean(np.log(both)))), float(min(both)), float(max(both))]
+                table.setdefault(method, {})[str(mark)] = row
+    return table
+
+
+def sample_ratios(store: Store, objective: Objective) -> dict[str, dict[str, float | list[float]]]:
+    """How many times fewer evaluations marl needs to reach what a baseline has after 1,000 and 10,000.
+
+    Median over marl's seeds, geometric mean over pairs; a pair on which marl does not get there within its 1,000 counts
+    as no gain (1). With it, on how many pairs it got there.
+    """
+    table: dict[str, dict[str, float | list[float]]] = {}
+    for method, setting in METHODS.items():
+        if setting.group != "compared" or method.startswith("marl"):
+            continue
         for mark in MARKS[2:]:
-            if ratios(store, objective, method, mark) is None:
-                continue
-            needed = []
-            for pair in PAIRS:
-                target = float(np.mean([run.history[mark - 1] for run in store.get(pair, objective, method)]))
-                with_critic = samples_to_reach((r.history for r in store.get(pair, objective, "marl")), target)
-                alone = samples_to_reach((r.history for r in store.get(pair, objective, "marl-without-critic")), target)
-                needed.append(min(np.median(with_critic), np.median(alone)))
-            row[str(mark)] = float(mark / np.exp(np.mean(np.log(needed))))
-        if row:
-            table[method] = row
+            gains = []
+            for pair, target in ratios(store, objective, method, mark).items():
+                histories = [run.history - store.best(pair, objective) for run in store.get(pair, objective, "marl")]
+                if histories:
+                    needed = float(np.median(samples_to_reach(histories, target)))
+                    gains.append(mark / needed if np.isfinite(needed) else 1.0)
+            if gains:
+                mean = float(np.exp(np.mean(np.log(gains))))
+                row = table.setdefault(method, {"pairs": len(gains)})
+                row[str(mark)] = [mean, float(min(gains)), float(max(gains))]
+                row[f"{mark}: not reached on"] = sum(gain == 1.0 for gain in gains)
     return table
 
 
 def against_timeloop(store: Store) -> dict[str, dict[str, float]]:
-    """Median evaluations of marl to reach the best of Timeloop's mapper, by pair and budget."""
+    """Median evaluations of marl to reach the best of Timeloop's mapper, by pair and valid evaluations it spent."""
     table: dict[str, dict[str, float]] = {}
     for (pair, objective), found in store.timeloop.items():
         histories = [run.history for run in store.get(pair, objective, "marl")]
-        if pair in PAIRS and histories:
-            table[f"{pair[0]} {pair[1]} {objective}"] = {
-                str(budget): float(np.median(samples_to_reach(histories, value))) for budget, value in found
-            }
+        if pair not in PAIRS or not histories:
+            continue
+        best: dict[str, float] = {}  # of both its algorithms
+        for spent, value in found:
+            for budget in (1_000, 10_000, 100_000):
+                if spent <= budget:
+                    best[str(budget)] = min(value, best.get(str(budget), np.inf))
+        table[f"{pair[0]} {pair[1]} {objective}"] = {
+            budget: float(np.median(samples_to_reach(histories, value))) for budget, value in best.items()
+        }
     return table
 
 
@@ -240,8 +273,7 @@ def cost_of_search(store: Store) -> dict[str, dict[str, float]]:
     """CPU and wall seconds per 1,000 evaluations."""
     table = {}
     for method in METHODS:
-        runs = [run for pair in PAIRS for run in store.get(pair, "edp", method)]
-        if runs:
+        if runs := [run for pair in PAIRS for run in store.get(pair, "edp", method)]:
             evaluations = sum(len(run.history) for run in runs) / 1000
             table[method] = {
                 "cpu_s": sum(run.cpu_s for run in runs) / evaluations,
@@ -359,7 +391,8 @@ def main() -> None:
         for seed in range(arguments.seeds):
             for objective in arguments.objectives:
                 for method in arguments.methods:
-                    for pair in PAIRS if seed < METHODS[method].seeds else ():
+                    setting = METHODS[method]
+                    for pair in PAIRS[: setting.pairs] if seed < setting.seeds.get(objective, 0) else ():
                         store.run(pair, objective, method, seed)
     for objective in OBJECTIVES:
         results[f"{objective}: quality"] = quality(store, objective)

@@ -55,7 +55,7 @@ class GeneticMapper:
     elite: float = 0.05
     critic: bool = False
     proposals: int = 60
-    caution: float = 1.0
+    caution: float = 2.0
 
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
         """See :class:`nas_proxy.mapping.mappers.Mapper`."""

@@ -34,7 +34,7 @@ class MarlMapper:
         redecide: mean number of agents that re-decide in one proposal.
         large: share of proposals in which a third of the agents re-decides.
         explore: share of a policy that stays uniform.
-        patience: turns without progress, in units of decisions, after which the pool starts anew beside its best.
+        patience: evaluations without progress, in units of decisions, after which the pool starts anew beside its best.
         clusters: ``"correlation"``, ``"random"`` or ``"none"``.
         cluster_share: share of proposals whose agents come from one cluster.
         cluster_size: mean number of agents in a cluster.
@@ -47,10 +47,10 @@ class MarlMapper:
     initial: int = 24
     elite: int = 20
     turn: int = 8
-    redecide: float = 2.0
-    large: float = 0.1
+    redecide: float = 4.0
+    large: float = 0.3
     explore: float = 0.2
-    patience: float = 40.0
+    patience: float = 4.0
     clusters: Clusters = "correlation"
     cluster_share: float = 0.5
     cluster_size: int = 5
@@ -58,7 +58,7 @@ class MarlMapper:
     critic: bool = True
     proposals: int = 60
     rounds: int = 1
-    caution: float = 1.0
+    caution: float = 2.0
 
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
         """See :class:`nas_proxy.mapping.mappers.Mapper`."""
@@ -90,7 +90,8 @@ class MarlMapper:
             best = min(best, values.min())
             if stale > self.patience * n:
                 fresh = space.sample(rng, self.initial)
-                fresh_values, _ = problem.evaluate(fresh)
+                fresh_values, metrics = problem.evaluate(fresh)
+                memory.add(fresh, fresh_values, metrics)
                 pool, pool_values = fresh, fresh_values
                 stale, best = 0, fresh_values.min()
 
@@ -147,5 +148,5 @@ def _rank_weights(count: int) -> NDArray[np.float64]:
     return weights / weights.sum()
 
 
-#: The agents alone.
-without_critic = partial(MarlMapper, critic=False)
+#: The agents alone: without a critic to sort proposals out, small moves and patience pay.
+without_critic = partial(MarlMapper, critic=False, redecide=2.0, large=0.1, patience=40.0)
