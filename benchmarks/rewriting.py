@@ -242,9 +242,8 @@ def numerics(applications: int) -> dict[str, Any]:
 
 
 def show(results: dict[str, Any], console: Console) -> None:
-    table = _table(
-        "real networks here: modelled -> measured (95 %)", ["network", *next(iter(results["real"].values()))]
-    )
+    searches = next(iter(results["real"].values()))
+    table = _table("real networks here: modelled -> measured (95 %)", ["network", *searches])
     for name, rows in results["real"].items():
         table.add_row(name, *(_cell(row) for row in rows.values()))
     console.print(table)
@@ -265,8 +264,10 @@ def show(results: dict[str, Any], console: Console) -> None:
         table.add_row(name, array, f"{row['bottleneck_before_ms']:.4g}", *bottlenecks)
     console.print(table)
     checked = results["numerics"]
-    console.print(f"{checked['applications']} random applications of {len(checked['by_rule'])} rules: "
-                  f"{len(checked['wrong'])} wrong, largest error {checked['largest_error']:.1g} in float64")  # fmt: skip
+    console.print(
+        f"{checked['applications']} random applications of {len(checked['by_rule'])} rules: "
+        f"{len(checked['wrong'])} wrong, largest error {checked['largest_error']:.1g} in float64"
+    )
 
 
 def _table(title: str, headings: Iterable[str]) -> Table:

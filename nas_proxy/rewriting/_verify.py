@@ -193,8 +193,10 @@ def relative_error(a: np.ndarray, b: np.ndarray) -> float:
 def _evaluator(graph: TensorGraph):
     from onnx.reference import ReferenceEvaluator
 
+    from nas_proxy.rewriting._kernels import KERNELS
+
     try:
-        evaluator = ReferenceEvaluator(to_onnx(_in_float64(graph)))
+        evaluator = ReferenceEvaluator(to_onnx(_in_float64(graph)), new_ops=KERNELS)  # type: ignore[arg-type]
     except (NotImplementedError, RuntimeError, KeyError, ValueError) as error:
         raise InputError(f"graph {graph.name!r} cannot be verified: {error}") from None
 

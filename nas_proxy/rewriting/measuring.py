@@ -50,10 +50,10 @@ def compare_latency(
 ) -> PairedSpeedup:
     """Run two graphs in turn, on the same input, ENABLE_ALL and one thread, for about ``seconds``.
 
-    Where a session's memory lies can make it a percent or two faster for good, so both are made anew in each
-    of several blocks of rounds, in alternating order. Within a round each graph runs twice, in random order, and its
-    lesser time counts. The interval is that of the mean over blocks of the median log ratio (Student's t): it holds what
-    differs between blocks.
+    Where a session's memory lies can make it a percent or two faster for good, so both are made anew in each of several
+    blocks of rounds, in alternating order. Within a round each graph runs twice, in random order, and its lesser time
+    counts. The interval is that of the mean over blocks of the median log ratio (Student's t): what differs between
+    blocks is in it.
     """
     clock, rng, inputs = Clock(1), np.random.default_rng(seed), random_inputs(before, seed)
     times_ms: list[list[float]] = [[], []]

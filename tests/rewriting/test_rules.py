@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from nas_proxy.errors import InputError, UnknownNameError
-from nas_proxy.graph import TensorGraph, Value
+from nas_proxy.graph import TensorGraph, Value, to_onnx
 from nas_proxy.graph._builder import GraphBuilder
 from nas_proxy.rewriting import Edit, all_rules, apply, get_rule, structural_hash, verify, verify_edit
-from nas_proxy.rewriting.synthetic import random_graph
+from nas_proxy.rewriting._verify import _in_float64, random_inputs, run_float64
+from nas_proxy.rewriting.synthetic import random_graph, random_images
 from nas_proxy.testing.rewriting import RULE_CHECKS
 
 
@@ -67,3 +69,13 @@ def test_the_structural_hash_ignores_names_and_sees_weights():
     a, b = (random_graph(np.random.default_rng(5), 8) for _ in range(2))
     assert structural_hash(a) == structural_hash(b)
     assert structural_hash(a) != structural_hash(random_graph(np.random.default_rng(6), 8))
+
+
+def test_fast_kernels_agree_with_the_reference():
+    """Convolution and pooling by torch, in float64, against ONNX's own reference implementation."""
+    for seed in range(12):
+        graph = random_images(np.random.default_rng(seed), 14)
+        inputs = random_inputs(graph, 0, "float64")
+        exact = ReferenceEvaluator(to_onnx(_in_float64(graph))).run(None, inputs)
+        for ours, theirs in zip(run_float64(graph, inputs), exact, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
