@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from rich.table import Table
 from benchmarks._rewriting_networks import NETWORKS
 from nas_proxy import files
 from nas_proxy.devices import get_device
+from nas_proxy.devices._machine import describe_machine
 from nas_proxy.graph import TensorGraph, from_torch
 from nas_proxy.rewriting import all_rules, apply, get_rule, structural_hash, verify_edit
 from nas_proxy.rewriting._verify import relative_error
@@ -44,7 +45,7 @@ from nas_proxy.rewriting.xrlflow import Policy
 from nas_proxy.rewriting.xrlflow._train import random_device
 
 CACHE, RESULTS = Path("runs/bench-rewriting"), Path("benchmarks/results/rewriting.json")
-EVALUATIONS = {"real": 1500, "synthetic": 400, "simulated": 600}
+EVALUATIONS = {"real": 1000, "synthetic": 400, "simulated": 250}
 TEST_SEED = 1_000_000  # training draws from seed 0
 APPLICATIONS = 10_000
 
@@ -85,7 +86,7 @@ def real(name: str, seconds: float) -> dict[str, Any]:
     """Speed-ups of every rewriter on one network. A graph that two of them find is measured once."""
     module, graph = network(name)
     cost = MeasuredCost(default_table())
-    found = {key: _search(REWRITERS[key](), graph, cost, "real") for key in ("greedy", "beam", "untrained", "learned")}
+    found = {key: _search(REWRITERS[key](), graph, cost, "real") for key in ("greedy", "beam", "learned")}
     cost.save()
     measured: dict[int, dict] = {}
     rows = {}
@@ -242,32 +243,47 @@ def numerics(applications: int) -> dict[str, Any]:
 
 
 def show(results: dict[str, Any], console: Console) -> None:
-    searches = next(iter(results["real"].values()))
-    table = _table("real networks here: modelled -> measured (95 %)", ["network", *searches])
-    for name, rows in results["real"].items():
+    """The tables of the parts that there are."""
+    for name, tabulate in {"real": _real, "synthetic": _synthetic, "traps": _traps, "simulated": _simulated}.items():
+        if name in results:
+            console.print(tabulate(results[name]))
+    if checked := results.get("numerics"):
+        console.print(
+            f"{checked['applications']} random applications of {len(checked['by_rule'])} rules: "
+            f"{len(checked['wrong'])} wrong, largest error {checked['largest_error']:.1g} in float64"
+        )
+
+
+def _real(part: dict[str, Any]) -> Table:
+    table = _table("real networks here: modelled -> measured (95 %)", ["network", *next(iter(part.values()))])
+    for name, rows in part.items():
         table.add_row(name, *(_cell(row) for row in rows.values()))
-    console.print(table)
+    return table
+
+
+def _synthetic(part: dict[str, Any]) -> Table:
     table = _table("cost model", ["rewriter", "cost left, random", "over optimum, planted", *FAMILIES])
-    for name, row in results["synthetic"].items():
+    for name, row in part.items():
         solved = [f"{row['solved'][family]:.0%}" for family in FAMILIES]
         table.add_row(name, f"{row['random_left']:.4f}", f"{row['planted_over_optimum']:.4f}", *solved)
-    console.print(table)
+    return table
+
+
+def _traps(part: dict[str, Any]) -> Table:
     table = _table("traps: speed-up where forced", ["network", "rules", "here", "eyeriss", "edge-tpu", "tpu-v4i"])
-    for name, row in results["traps"].items():
+    for name, row in part.items():
         elsewhere = [f"{ratio:.3f}" for ratio in row["elsewhere"].values()]
         table.add_row(name, ", ".join(row["rules"]), _interval(row["here"]), *elsewhere)
-    console.print(table)
+    return table
+
+
+def _simulated(part: dict[str, Any]) -> Table:
     table = _table("simulated, ms before -> after", ["network", "eyeriss", "bottleneck x4", "told", "not told"])
-    for name, row in results["simulated"].items():
+    for name, row in part.items():
         bottlenecks = [f"{row[key]['bottleneck_ms']:.4g}" for key in ("told", "not told")]
         array = " -> ".join(f"{ms:.4g}" for ms in row["eyeriss_ms"])
         table.add_row(name, array, f"{row['bottleneck_before_ms']:.4g}", *bottlenecks)
-    console.print(table)
-    checked = results["numerics"]
-    console.print(
-        f"{checked['applications']} random applications of {len(checked['by_rule'])} rules: "
-        f"{len(checked['wrong'])} wrong, largest error {checked['largest_error']:.1g} in float64"
-    )
+    return table
 
 
 def _table(title: str, headings: Iterable[str]) -> Table:
@@ -287,27 +303,37 @@ def _interval(measured: dict[str, Any]) -> str:
     return f"{measured['ratio']:.3f} ({measured['low']:.3f} .. {measured['high']:.3f})"
 
 
+def parts(options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
+    """What the benchmark consists of, by name."""
+    arrays = ("vit_tiny", "inception_v3", "squeezenet1_1")
+    return {
+        "synthetic": lambda: kept("synthetic", lambda: synthetic(options.instances)),
+        "real": lambda: {n: kept(f"real-{n}", partial(real, n, options.seconds)) for n in options.networks},
+        "traps": lambda: kept("traps", lambda: traps(options.seconds)),
+        "simulated": lambda: {n: kept(f"simulated-{n}", partial(simulated, n)) for n in arrays},
+        "numerics": lambda: kept("numerics", lambda: numerics(options.applications)),
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=16.0, help="of each measurement of a network")
-    parser.add_argument("--instances", type=int, default=12, help="planted networks of each family")
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement of a network")
+    parser.add_argument("--instances", type=int, default=6, help="planted networks of each family")
     parser.add_argument("--applications", type=int, default=APPLICATIONS)
+    parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS))
+    parser.add_argument("--parts", nargs="+", help="only these; results of the others stay as they are in the file")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    results = {
+    results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
+    results |= {
         "date": date.today().isoformat(),
-        "machine": platform.processor() or platform.machine(),
+        "machine": describe_machine("onnxruntime", "torch"),
         "evaluations": EVALUATIONS,
-        "synthetic": kept("synthetic", lambda: synthetic(options.instances)),
-        "real": {name: kept(f"real-{name}", lambda name=name: real(name, options.seconds)) for name in NETWORKS},
-        "traps": kept("traps", lambda: traps(options.seconds)),
-        "simulated": {
-            name: kept(f"simulated-{name}", lambda name=name: simulated(name))
-            for name in ("squeezenet1_1", "inception_v3", "nasbench201_avg_pool", "vit_tiny")
-        },
-        "numerics": kept("numerics", lambda: numerics(options.applications)),
     }
-    files.write_json(RESULTS, results)
+    for name, compute in parts(options).items():
+        if options.parts is None or name in options.parts:
+            results[name] = {**results.get(name, {}), **compute()} if name == "real" else compute()
+            files.write_json(RESULTS, results)
     show(results, Console(width=180))
 
 

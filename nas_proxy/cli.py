@@ -117,15 +117,18 @@ def measure(
     archs: Annotated[Path | None, typer.Option(help="Measure those in this CSV's column 'arch' instead.")] = None,
     seed: Annotated[int, typer.Option(help="Of the random architectures.")] = 0,
     parameter: Annotated[list[str], typer.Option("--parameter", "-p", help="Of the space, as NAME=VALUE.")] = [],  # noqa: B006
+    jobs: Annotated[int, typer.Option(help="Workers; -1 for one a core.")] = 1,
+    backend: Annotated[str, typer.Option(help="Of joblib: loky (processes of this machine) or ray.")] = "loky",
 ) -> None:
     """Measure latencies on a device; the same command continues what was interrupted."""
-    from nas_proxy.devices import measure
+    from nas_proxy.devices import Workers, measure
     from nas_proxy.devices._choice import choose
     from nas_proxy.devices._progress import show_progress
 
     chosen = choose(space, parameter, n, seed, archs)
     with show_progress("measuring") as on_progress:
-        table = measure(device, chosen.space, chosen.archs, output, on_progress=on_progress)
+        workers = Workers(jobs, backend)
+        table = measure(device, chosen.space, chosen.archs, output, on_progress=on_progress, workers=workers)
     Console().print(f"{output}: {len(table)} architectures measured on {table.devices[0]}", soft_wrap=True)
 
 
@@ -321,9 +324,7 @@ def respect(
 @training.command()
 def rewriter(
     output: Annotated[Path, typer.Option("--output", "-o", help="The safetensors file to write.")],
-    iterations: Annotated[
-        int, typer.Option(min=1, help="Of playing and improving; 250 take a quarter of an hour.")
-    ] = 250,
+    iterations: Annotated[int, typer.Option(min=1, help="Of playing and improving; 50 take three minutes.")] = 50,
     seed: Annotated[int, typer.Option()] = 0,
 ) -> None:
     """Train the graph rewriter on random networks and devices."""

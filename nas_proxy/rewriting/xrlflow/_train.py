@@ -29,7 +29,7 @@ class Training:
     """Hyper-parameters; those of the paper unless said otherwise. Everything random follows from ``seed``."""
 
     seed: int = 0
-    iterations: int = 120
+    iterations: int = 50
     graphs: int = 12
     """Drawn in each iteration."""
     repeats: int = 4
