@@ -1,7 +1,8 @@
 """Where a network runs: measured devices (this machine, tables) and simulated ones, described in YAML."""
 
 from nas_proxy.devices._base import Device, LatencyResult, get_device, register_device_kind
+from nas_proxy.devices._fan_out import Workers
 from nas_proxy.devices.exporting import export_onnx
 from nas_proxy.devices.measuring import measure
 
-__all__ = ["Device", "LatencyResult", "export_onnx", "get_device", "measure", "register_device_kind"]
+__all__ = ["Device", "LatencyResult", "Workers", "export_onnx", "get_device", "measure", "register_device_kind"]

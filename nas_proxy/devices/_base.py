@@ -31,7 +31,15 @@ class LatencyResult:
 
 
 class Device(ABC):
-    """Something a network runs on, measured or simulated."""
+    """Something a network runs on, measured or simulated.
+
+    Attributes:
+        timed: whether latencies are timed on this machine, so that nothing else should run meanwhile.
+        batch: how many architectures a worker gets at once, where several workers share the work.
+    """
+
+    timed: bool = False
+    batch: int = 8
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -43,9 +43,12 @@ class HostDevice(Device):
         InputError: the runtime has no such precision, or the machine not as many cores as threads are asked for.
     """
 
+    timed = True
+
     def __init__(self, name: str, spec: HostSpec) -> None:
         super().__init__(name)
         self.spec = spec
+        self.batch = spec.protocol.networks_in_turn
         self._runtime = runtimes.get(spec.runtime)
         self._runtime.require(name)
         if spec.precision not in self._runtime.precisions:

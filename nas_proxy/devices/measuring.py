@@ -22,6 +22,7 @@ from typing import Any
 from nas_proxy import files
 from nas_proxy.datasets import LatencyTable
 from nas_proxy.devices._base import Device, LatencyResult, get_device
+from nas_proxy.devices._fan_out import Workers
 from nas_proxy.devices._machine import governor
 from nas_proxy.errors import InputError
 from nas_proxy.spaces import SearchSpace, get_space, space_text
@@ -36,6 +37,7 @@ def measure(
     path: str | Path,
     *,
     on_progress: Callable[[int, int], None] | None = None,
+    workers: Workers | None = None,
 ) -> LatencyTable:
     """Measure those of ``archs`` that the CSV at ``path`` does not hold yet.
 
@@ -44,6 +46,7 @@ def measure(
         space: the search space of the architectures, or its name.
         path: the CSV; a half-done one is continued.
         on_progress: called with ``(done, total)`` before the first and after each result.
+        workers: who measures; by default this process. They are worth their start where a result takes seconds.
 
     Returns:
         All of the CSV, which may hold more than ``archs``.
@@ -57,14 +60,18 @@ def measure(
     space = space if isinstance(space, SearchSpace) else get_space(space)
     path = Path(path)
     wanted = {space.to_str(arch): arch for arch in archs}
+    workers = workers or Workers()
+    workers.require_use(device)
     if not wanted:
         raise InputError("no architectures to measure: give at least one.")
-    with _claim(path, device, space):
+    description = device.describe()
+    with _claim(path, description, space):
         text, done = _continue(path, space, device)
         todo = [arch for arch_text, arch in wanted.items() if arch_text not in done]
         if on_progress:
             on_progress(len(wanted) - len(todo), len(wanted))
-        for count, (index, result) in enumerate(device.latencies(space, todo), start=len(wanted) - len(todo) + 1):
+        results = workers.latencies(device, space, todo, description)
+        for count, (index, result) in enumerate(results, start=len(wanted) - len(todo) + 1):
             header = _csv_line(_columns(result))
             text = text or f"# space: {space_text(space)}\n{header}"
             if header not in text:
@@ -107,10 +114,10 @@ def _continue(path: Path, space: SearchSpace, device: Device) -> tuple[str, set[
 
 
 @contextmanager
-def _claim(path: Path, device: Device, space: SearchSpace) -> Iterator[None]:
+def _claim(path: Path, description: dict[str, Any], space: SearchSpace) -> Iterator[None]:
     """Hold the measurement's description while adding to the CSV: one process at a time."""
     sidecar = path.with_name(path.name + ".machine.json")
-    identity = {"device": device.describe(), "space": {"name": space.name, **space.parameters}}
+    identity = {"device": description, "space": {"name": space.name, **space.parameters}}
     if path.exists() and not sidecar.exists():
         raise InputError(
             f"{path}: was not written by measure (no {sidecar.name} beside it), so on what it was measured is not "

@@ -23,8 +23,10 @@ from nas_proxy.errors import InputError, MissingDependencyError
 from nas_proxy.nni_plugin.client import ManagerClient
 
 __all__ = [
+    "allow_for_spent_trials",
     "earlier_models",
     "environment_of_trials",
+    "first_failure",
     "guarded_manager",
     "in_dispatcher",
     "load_config",
@@ -140,13 +142,9 @@ def earlier_models(engine: Any) -> tuple[list[Any], list[Any]]:
     a worker busy for each (``_workers``): the manager offers all workers as free, besides those it runs them on.
     """
     import nni
-    from nni.nas.execution import TrainingServiceExecutionEngine
-    from nni.nas.execution.engine import Middleware
     from nni.nas.space import ModelStatus
 
-    while isinstance(engine, Middleware):
-        engine = engine.engine
-    if not isinstance(engine, TrainingServiceExecutionEngine) or not _is_expected("results are not taken over"):
+    if (engine := _training_service(engine)) is None or not _is_expected("results are not taken over"):
         return [], []
     trained, training = [], []
     for job in engine.nodejs_binding.list_trial_jobs():
@@ -163,6 +161,36 @@ def earlier_models(engine: Any) -> tuple[list[Any], list[Any]]:
             engine._workers -= 1
             training.append(model)
     return trained, training
+
+
+def allow_for_spent_trials(engine: Any, candidates: int) -> None:
+    """Let a resumed ``NasExperiment`` train as many models as it was to, though NNI counts those cut off as well.
+
+    ``candidates`` is how many of NNI's trials stand for a candidate of their own: any more were cut off.
+    """
+    if (engine := _training_service(engine)) is None:
+        return
+    experiment = engine.nodejs_binding
+    spent = len(experiment.list_trial_jobs()) - candidates
+    if spent > 0 and experiment.config.max_trial_number is not None:
+        experiment.update_max_trial_number(experiment.config.max_trial_number + spent)
+
+
+def first_failure(engine: Any) -> str | None:
+    """The standard error of the first trial that failed, None where none did or models are trained in this process."""
+    if (engine := _training_service(engine)) is None:
+        return None
+    return ManagerClient(engine.nodejs_binding.port, engine.nodejs_binding.url_prefix or "").first_failure()
+
+
+def _training_service(engine: Any) -> Any:
+    """The training-service engine below NNI's middleware, None if it is another."""
+    from nni.nas.execution import TrainingServiceExecutionEngine
+    from nni.nas.execution.engine import Middleware
+
+    while isinstance(engine, Middleware):
+        engine = engine.engine
+    return engine if isinstance(engine, TrainingServiceExecutionEngine) else None
 
 
 def _is_expected(otherwise: str) -> bool:

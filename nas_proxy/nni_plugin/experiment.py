@@ -12,6 +12,7 @@ import yaml
 from nas_proxy import files
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin import compat
+from nas_proxy.nni_plugin.remote import Machine, machines_of
 from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.schema import load_yaml
 
@@ -41,7 +42,7 @@ class Experiment:
 
         Raises:
             InputError: the file cannot be read; NNI refuses a field; the tuner is another; an argument of the tuner is
-                wrong; a password is in it; the number of trials is missing.
+                wrong; a password is in it; the number of trials is missing; ``reuseMode`` is off.
         """
         path = Path(path).absolute()
         config = load_yaml(path)
@@ -57,13 +58,24 @@ class Experiment:
         settings = SearchSettings.read(tuner.get("classArgs") or {}, f"{path}: tuner.classArgs", path.parent)
         if not isinstance(config.get("maxTrialNumber"), int):
             raise InputError(f"{path}: maxTrialNumber is missing: say how many candidates are to be trained.")
-        compat.load_config(path)
-        return cls(path, config, settings)
+        experiment = cls(path, config, settings)
+        _ = experiment.machines
+        return experiment
 
     @property
     def trials(self) -> int:
         """How many candidates are to be trained."""
         return self.config["maxTrialNumber"]
+
+    @property
+    def platform(self) -> str:
+        """Where trials run, in NNI's words: local, remote, ..."""
+        return self.config["trainingService"]["platform"]
+
+    @property
+    def machines(self) -> list[Machine]:
+        """The machines of ``platform: remote``."""
+        return machines_of(self.canonical().training_service)
 
     def canonical(self) -> Any:
         """The experiment as NNI's ``ExperimentConfig``, with all paths absolute."""
@@ -81,6 +93,12 @@ class Experiment:
         config["searchSpace"] = canonical.search_space
         config.pop("searchSpaceFile", None)
         config["trialCodeDirectory"] = str(canonical.trial_code_directory)
+        if machines := self.machines:
+            entries = [
+                entry | {"sshKeyFile": machine.key_file}
+                for entry, machine in zip(config["trainingService"]["machineList"], machines, strict=True)
+            ]
+            config["trainingService"] = config["trainingService"] | {"machineList": entries}
         config["experimentWorkingDirectory"] = str(folder / "nni")
         path = files.write_text(folder / "experiment.yml", yaml.safe_dump(config, sort_keys=False))
         return Experiment.read(path)

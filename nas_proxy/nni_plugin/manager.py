@@ -49,6 +49,8 @@ class Manager:
         require_port(port)
         nni.silence_stdout()
         config = load_config(experiment.path)
+        if not expose:
+            config.nni_manager_ip = "127.0.0.1"  # remote machines come through a tunnel
         nni_experiment = NniExperiment(config, id=experiment_id)
         nni_experiment._action = "resume" if resume else "create"
         with guarded_manager(expose=expose, stop_with_parent=True):

@@ -29,13 +29,13 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(first: int = DEFAULT_PORT) -> int:
-    """The first free port from ``first`` on.
+    """The first port from ``first`` on that is free together with the next, which NNI takes for remote machines.
 
     Raises:
         InputError: none of the next hundred is free.
     """
-    for port in range(first, min(first + 100, 65536)):
-        if port_is_free(port):
+    for port in range(first, min(first + 100, 65535)):
+        if port_is_free(port) and port_is_free(port + 1):
             return port
     raise InputError(f"no free port from {first} to {first + 99}: stop a server, or give another with --port.")
 

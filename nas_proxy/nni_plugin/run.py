@@ -23,6 +23,7 @@ from nas_proxy.nni_plugin.folder import Record, RunFolder
 from nas_proxy.nni_plugin.manager import Manager, require_port
 from nas_proxy.nni_plugin.ports import free_port, starting_alone
 from nas_proxy.nni_plugin.prepare import prepare_shown
+from nas_proxy.nni_plugin.remote import require_ready, tunnels
 from nas_proxy.nni_plugin.results import front_of, front_table, write_csv, write_plot
 from nas_proxy.nni_plugin.session import failures_in, require_same, results_in
 from nas_proxy.nni_plugin.watch import watch
@@ -92,6 +93,8 @@ def _search(run: RunFolder, experiment: Experiment, options: Options, console: C
     with ExitStack() as stack:
         with starting_alone():  # else two experiments would take the same port
             port = options.port or free_port()
+            if not options.expose:
+                stack.enter_context(tunnels(experiment.machines, port + 1, run.path / "known_hosts"))
             manager = stack.enter_context(
                 Manager.started(experiment, port, record.experiment_id, resume=begun, expose=options.expose)
             )
@@ -124,13 +127,17 @@ def _report(run: RunFolder, experiment: Experiment, failure: str | None, console
 
 
 def _check_trial_command(experiment: Experiment) -> None:
-    """Try the trial's command as NNI will run it, as far as finding its interpreter, this package and the evaluator.
+    """Try the trial's command where NNI will run it, as far as finding its interpreter, this package and the evaluator.
 
     Raises:
         InputError: it would fail in every trial (with its own words).
     """
     command = str(experiment.config.get("trialCommand", ""))
     if "nas_proxy.trial" not in command:  # the user's own program: only they know how to try it
+        return
+    for machine in experiment.machines:
+        require_ready(machine, command, Path(experiment.canonical().trial_code_directory))
+    if experiment.platform != "local":  # in a container there is nothing to try yet
         return
     try:
         done = subprocess.run(

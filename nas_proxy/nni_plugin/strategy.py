@@ -20,8 +20,8 @@ from nni.nas.strategy import Strategy
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin import compat
 from nas_proxy.nni_plugin.candidate import InvalidAccuracyError, as_accuracy
-from nas_proxy.nni_plugin.errors import InterruptedExperimentError
-from nas_proxy.nni_plugin.session import Session, Waiting
+from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentError
+from nas_proxy.nni_plugin.session import Failure, Session, Waiting
 from nas_proxy.nni_plugin.spaces import sample_of, space_of
 from nas_proxy.nni_plugin.state import StateFile
 from nas_proxy.search import Evaluated, LatencyModel, SearchEngine
@@ -29,7 +29,8 @@ from nas_proxy.spaces import SearchSpace
 
 __all__ = ["ProxyStrategy"]
 
-_REASONS = {ModelStatus.Trained: "it ended without reporting a result", ModelStatus.Invalid: "it was filtered out"}
+_FILTERED = "it was filtered out"
+_REASONS = {ModelStatus.Trained: "it ended without reporting a result", ModelStatus.Invalid: _FILTERED}
 _POLL_S = 0.2
 _logger = logging.getLogger("nas_proxy")
 
@@ -51,10 +52,13 @@ class ProxyStrategy(Strategy):
         folder: where the state is written after each step. Run the same script again after any crash, with the same
             folder, and the search goes on; without one, NNI's checkpoints at start and stop are all there is.
         max_models: models to propose in all, over all continuations; by default as many as NNI's budget allows.
+        give_up_after: models that may fail before any has succeeded.
 
     Raises:
         InputError: no candidate can meet the limits; or, once the experiment starts, the models are not of its model
             space, or ``folder`` holds another search.
+        ExperimentError: every model failed (with the first traceback); or (InterruptedExperimentError) NNI's manager
+            died.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class ProxyStrategy(Strategy):
         seed: int = 0,
         folder: str | Path | None = None,
         max_models: int | None = None,
+        give_up_after: int = 5,
     ) -> None:
         super().__init__()
         if not latency:
@@ -76,6 +81,7 @@ class ProxyStrategy(Strategy):
         self._seed = seed
         self._folder = None if folder is None else Path(folder)
         self._max_models = max_models
+        self._give_up_after = give_up_after
         self._lock = threading.RLock()  # the training-service engine calls back from a thread of its own
         self._session: Session | None = None
         self._running: dict[int, tuple[ExecutableModelSpace, str]] = {}  # NNI itself holds models weakly
@@ -121,6 +127,7 @@ class ProxyStrategy(Strategy):
         while self._running:
             self.engine.budget_available()  # asks NNI's manager, without which nothing would ever come
             time.sleep(_POLL_S)
+        self._require_success(1)
 
     def _cleanup(self) -> None:
         self.engine.unregister_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
@@ -144,8 +151,24 @@ class ProxyStrategy(Strategy):
             raise InputError("the strategy has not been started: run it in a NasExperiment first.")
         return self._session
 
+    @property
+    def _failed(self) -> list[Failure]:
+        """What failed in training."""
+        return [failure for failure in self._opened.failed.values() if failure.reason != _FILTERED]
+
     def _may_propose(self) -> bool:
+        self._require_success(self._give_up_after)
         return self._max_models is None or self._opened.n_proposed < self._max_models
+
+    def _require_success(self, failures: int) -> None:
+        """Raises ExperimentError if so many models failed and none succeeded; to be filtered out is no failure."""
+        with self._lock:
+            failed = self._failed
+        if len(failed) >= failures and not self._opened.succeeded:
+            raise ExperimentError(
+                f"all of the first {len(failed)} models failed. Of the first, {failed[0].arch}: {failed[0].reason}\n"
+                + (compat.first_failure(self.engine) or "")
+            )
 
     def _submit(self, candidate: Waiting) -> None:
         space = self._opened.space
@@ -162,7 +185,8 @@ class ProxyStrategy(Strategy):
                 self._tell(self._arch_of(model), model.metric)
             for model in training:
                 self._running[id(model)] = (model, self._arch_of(model))
-            self._opened.resume([arch for _, arch in self._running.values()])
+            running = self._opened.resume([arch for _, arch in self._running.values()])
+            compat.allow_for_spent_trials(self.engine, running + len(self._opened.succeeded) + len(self._failed))
 
     def _arch_of(self, model: ExecutableModelSpace) -> str:
         space = self._opened.space

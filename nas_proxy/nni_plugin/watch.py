@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import requests
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from nas_proxy.nni_plugin.candidate import Candidate
+from nas_proxy.nni_plugin.client import Trial
 from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentError
 from nas_proxy.nni_plugin.manager import Manager
 from nas_proxy.nni_plugin.session import failures_in, results_in
@@ -29,6 +32,7 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
         InterruptedExperimentError: the manager or the tuner died, or was stopped from outside.
     """
     silent = 0
+    allowed = trials
     with _progress(console) as progress:
         task = progress.add_task("searching", total=trials, note="NNI starts")
         while True:
@@ -43,7 +47,11 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
                     raise InterruptedExperimentError(f"NNI's manager does not answer: {error}.") from None
                 time.sleep(_POLL_S)
                 continue
-            succeeded, failed = (sum(job.status == "SUCCEEDED" for job in jobs), sum(job.failed for job in jobs))
+            succeeded, failed = sum(job.status == "SUCCEEDED" for job in jobs), sum(job.failed for job in jobs)
+            if (needed := trials + _spent(jobs)) != allowed:
+                manager.client.set_max_trials(needed)
+                allowed = needed
+                continue  # perhaps NNI was done, and is not any more
             progress.update(task, completed=succeeded + failed, note=_note(state.read(), failed))
             if status == "ERROR":
                 raise ExperimentError("\n".join(manager.client.tuner_errors() or errors))
@@ -60,6 +68,12 @@ def _check_alive(manager: Manager) -> None:
         raise InterruptedExperimentError(f"NNI's manager ended by itself, with code {manager.process.returncode}.")
     if not manager.tuner_alive:
         raise InterruptedExperimentError("the tuner's process died.")
+
+
+def _spent(jobs: Sequence[Trial]) -> int:
+    """Trials cut off and started anew as others: NNI counts both, the candidate is one."""
+    archs = [Candidate.arch_in(job.parameters) for job in jobs]
+    return len(archs) - len(set(archs))
 
 
 def _settle(state: StateFile, succeeded: int) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from isolation import Cable, Disk, Namespace
 
 from nas_proxy import resources
 from nas_proxy.datasets import LatencyTable
@@ -248,34 +249,6 @@ def run(tmp_path: Path, run_in: Callable[..., Run]) -> Run:
     return run_in(tmp_path / "run")
 
 
-class Namespace:
-    """Mounts and network interfaces of its own, for commands run inside; gone with :meth:`close`."""
-
-    def __init__(self, set_up: str, within: Sequence[str] = ()) -> None:
-        flags = ["--mount", "--net"] + ([] if os.geteuid() == 0 or within else ["--user", "--map-root-user"])
-        script = f"set -e; {set_up}; echo ready; exec sleep infinity"
-        command = [*within, "unshare", *flags, "--", "sh", "-c", script]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        if self.process.stdout.readline() != "ready\n":
-            self.process.wait()
-            pytest.skip(f"no namespaces can be made here, so this is NOT tested: {self.process.stderr.read().strip()}")
-
-    @property
-    def enter(self) -> list[str]:
-        """The command that runs another inside."""
-        flags = [] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]
-        return ["nsenter", "--target", str(self.process.pid), *flags, "--mount", "--net", "--"]
-
-    def call(self, *command: str) -> None:
-        subprocess.run([*self.enter, *command], check=True)
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-
 @pytest.fixture
 def namespace() -> Iterator[Callable[..., Namespace]]:
     with contextlib.ExitStack() as stack:
@@ -288,23 +261,9 @@ def namespace() -> Iterator[Callable[..., Namespace]]:
         yield make
 
 
-class Disk:
-    """A disk of its own, in a mount namespace; its folder can be reached from outside."""
-
-    def __init__(self, namespace: Namespace, folder: Path) -> None:
-        self._namespace, self._folder = namespace, folder
-        self.path = Path(f"/proc/{namespace.process.pid}/root{folder}")
-
-    def fill(self) -> None:
-        with contextlib.suppress(OSError), (self.path / "filler").open("wb", buffering=0) as file:
-            while file.write(bytes(4096)):
-                pass
-
-    def free(self) -> None:
-        (self.path / "filler").unlink()
-
-    def make_writable(self, writable: bool) -> None:
-        self._namespace.call("mount", "-o", f"remount,{'rw' if writable else 'ro'}", str(self._folder))
+@pytest.fixture
+def cable(namespace: Callable[..., Namespace]) -> Cable:
+    return Cable(namespace)
 
 
 @pytest.fixture
@@ -315,13 +274,26 @@ def disk(namespace: Callable[..., Namespace], tmp_path: Path) -> Disk:
     return Disk(namespace(f"mount -t tmpfs -o size=8m tmpfs {folder}"), folder)
 
 
+class Faults:
+    """Notes what was finished and how often it had been trained when a fault struck, and checks that this stays so."""
+
+    def __init__(self, record: Callable[[str, Any], None]) -> None:
+        self._record = record
+        self._noted: list[tuple[str, list[str], list[str]]] = []
+
+    def note(self, fault: str, finished: Sequence[str], trained: Sequence[str]) -> None:
+        self._noted.append((fault, list(finished), list(trained)))
+
+    def check(self, finished: Sequence[str], trained: Sequence[str]) -> None:
+        for fault, before, trained_before in self._noted:
+            lost = set(before) - set(finished)
+            again = [arch for arch in before if trained.count(arch) != trained_before.count(arch)]
+            entry = {"fault": fault, "results_before": len(before), "lost": len(lost), "trained_again": len(again)}
+            self._record("fault", json.dumps(entry))  # for benchmarks/overhead.py
+            assert not lost, fault
+            assert not again, fault
+
+
 @pytest.fixture
-def survived(record_property: Callable[[str, Any], None]) -> Callable[[str, Sequence[str], Sequence[str]], None]:
-    """Checks that results from before a fault are there after it, and notes it for benchmarks/overhead.py."""
-
-    def check(fault: str, before: Sequence[str], after: Sequence[str]) -> None:
-        lost = set(before) - set(after)
-        record_property("fault", json.dumps({"fault": fault, "results": len(before), "lost": len(lost)}))
-        assert not lost
-
-    return check
+def faults(record_property: Callable[[str, Any], None]) -> Faults:
+    return Faults(record_property)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +16,10 @@ def distinct(archs: list[str]) -> list[str]:
     return list(dict.fromkeys(archs))
 
 
-def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, survived: Callable[..., None]) -> None:
+def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, faults: Any) -> None:
     """Tuner, manager, `nas-proxy run`, and a trial in turn, each with a candidate in training."""
     toy.config["maxTrialNumber"] = 6
     reference = toy.reference(6)
-    finished: dict[str, list[str]] = {}
 
     def training(n: int) -> dict[str, psutil.Process]:
         """NNI's processes, with the n-th candidate in training."""
@@ -33,29 +31,29 @@ def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, survived: Call
     family["tuner"].kill()
     assert "--resume" in run.finish(expected=1)
     assert left_of(family) == []
-    finished["tuner killed"] = run.results
+    faults.note("tuner killed", run.results, toy.trained)
 
     toy.write_latencies("proxy.csv", 60, seed=7)
     assert "the proxy's measurements changed since this search was started" in run.resume().finish(expected=2)
     toy.write_latencies("proxy.csv", 60, seed=0)
-    finished["proxy's measurements changed before the resume (refused)"] = run.results
+    faults.note("proxy's measurements changed before the resume (refused)", run.results, toy.trained)
 
     run.resume(TRAIN_S="2")
     family = training(3)
     family["manager"].kill()
     assert "--resume" in run.finish(expected=1)
     assert left_of(family) == []
-    finished["NNI's manager killed"] = run.results
+    faults.note("NNI's manager killed", run.results, toy.trained)
 
     path = run.folder / "search.json"
     path.write_bytes(path.read_bytes()[:100])
     assert run.process is not None
     run.resume(TRAIN_S="2")
     family = training(4)
-    finished["state truncated by a crash"] = run.results
+    faults.note("state truncated by a crash", run.results, toy.trained)
     psutil.Process(run.process.pid).kill()
     assert "is damaged; the state before it is used" in run.process.communicate()[0].replace("\n", " ")
-    finished["nas-proxy run killed"] = run.results
+    faults.note("nas-proxy run killed", run.results, toy.trained)
 
     run.resume(TRAIN_S="2")
     assert psutil.wait_procs(family.values(), timeout=60)[1] == []
@@ -63,22 +61,20 @@ def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, survived: Call
     run.process.send_signal(signal.SIGINT)
     assert "--resume" in run.finish(expected=130)
     assert left_of(family) == []
-    finished["Ctrl-C"] = run.results
+    faults.note("Ctrl-C", run.results, toy.trained)
 
     run.resume(TRAIN_S="2")
     training(6)["trial"].kill()
-    finished["trial killed"] = run.results
+    faults.note("trial killed", run.results, toy.trained)
     assert "1 trial(s) failed" in run.finish()
 
     assert run.results == reference[:5]
     assert [failure["arch"] for failure in run.state["failures"]] == reference[5:]
     assert distinct(toy.trained) == reference
-    for fault, before in finished.items():
-        survived(fault, before, run.results)
-        assert all(toy.trained.count(arch) == 1 for arch in before)
+    faults.check(run.results, toy.trained)
 
 
-def test_evaluator_that_fails_in_every_way(toy: Any, run: Any, survived: Callable[..., None]) -> None:
+def test_evaluator_that_fails_in_every_way(toy: Any, run: Any, faults: Any) -> None:
     toy.class_args["give_up_after"] = 6
     toy.config["maxTrialNumber"] = 6
     toy.config["trialCommand"] = "python -m nas_proxy.trial --evaluator evaluator:fail_in_every_way --time-limit 2"
@@ -92,10 +88,11 @@ def test_evaluator_that_fails_in_every_way(toy: Any, run: Any, survived: Callabl
     for message in ("found nan", "found 'high'", "time limit: 2 s", "in hang", "in raise_always"):
         assert message in stderr
     for fault in ("raises", "returns NaN", "returns no number", "ends without a result", "hangs past its time limit"):
-        survived(f"an evaluator {fault}", toy.trained, run.results)
+        faults.note(f"an evaluator {fault}", run.results, toy.trained)
+    faults.check(run.results, toy.trained)
 
 
-def test_full_and_read_only_disk(toy: Any, run_in: Any, disk: Any, survived: Callable[..., None]) -> None:
+def test_full_and_read_only_disk(toy: Any, run_in: Any, disk: Any, faults: Any) -> None:
     toy.config["maxTrialNumber"] = 3
     reference = toy.reference(3)
     run = run_in(disk.path / "run")
@@ -103,19 +100,19 @@ def test_full_and_read_only_disk(toy: Any, run_in: Any, disk: Any, survived: Cal
     run.wait_until(lambda: len(set(toy.trained)) == 2 and len(run.results) == 1)
     disk.fill()
     run.finish(expected=1)
-    finished = run.results
+    faults.note("full disk", run.results, toy.trained)
     disk.make_writable(False)
     assert "Read-only file system" in run.resume().finish(expected=2)
+    faults.note("read-only folder (refused)", run.results, toy.trained)
     disk.make_writable(True)
     disk.free()
     run.resume().finish()
     assert run.results == reference
     assert distinct(toy.trained) == reference
-    survived("full disk", finished, run.results)
-    survived("read-only folder (refused)", finished, run.results)
+    faults.check(run.results, toy.trained)
 
 
-def test_two_experiments_at_once(toy: Any, run_in: Any, tmp_path: Path, survived: Callable[..., None]) -> None:
+def test_two_experiments_at_once(toy: Any, run_in: Any, tmp_path: Path, faults: Any) -> None:
     """Started at the same moment: each finds a port of its own; a third in the folder of one is refused."""
     toy.config["maxTrialNumber"] = 2
     reference = toy.reference(2)
@@ -128,4 +125,5 @@ def test_two_experiments_at_once(toy: Any, run_in: Any, tmp_path: Path, survived
     for run in runs:
         run.finish()
         assert run.results == reference
-    survived("two experiments at once", reference, runs[1].results)
+    faults.note("two experiments at once", reference, toy.trained)
+    faults.check(runs[1].results, toy.trained)

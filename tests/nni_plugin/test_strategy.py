@@ -20,6 +20,7 @@ from nni.nas.strategy.middleware import Chain, Filter  # noqa: E402
 from nas_proxy.errors import InputError  # noqa: E402
 from nas_proxy.nni_plugin import ProxyLatencyProfiler, ProxyStrategy  # noqa: E402
 from nas_proxy.nni_plugin.compat import patch_resume  # noqa: E402
+from nas_proxy.nni_plugin.errors import ExperimentError  # noqa: E402
 
 LIMIT_MS = 3.0
 
@@ -122,7 +123,9 @@ def test_failing_models_are_left_behind(bench: Bench, models: dict[str, Any], tm
     from nni.nas.evaluator import FunctionalEvaluator
 
     evaluator = FunctionalEvaluator(toy_nas.fail_often, trained=str(bench.trained_file))
-    strategy = bench.run(ProxyStrategy(models, folder=tmp_path), 72, evaluator, continue_on_failure=True)
+    strategy = bench.run(
+        ProxyStrategy(models, folder=tmp_path, give_up_after=72), 72, evaluator, continue_on_failure=True
+    )
     state = json.loads((tmp_path / "search.json").read_text())
     reasons = {json.loads(failure["arch"])["width"]: failure["reason"] for failure in state["failures"]}
     assert reasons[4] == "its training failed"
@@ -131,6 +134,14 @@ def test_failing_models_are_left_behind(bench: Bench, models: dict[str, Any], tm
     assert len(state["failures"]) == 54
     assert len(state["engine"]["results"]) == 18
     assert strategy.pareto()
+
+
+def test_gives_up_when_nothing_ever_succeeds(bench: Bench, models: dict[str, Any]) -> None:
+    from nni.nas.evaluator import FunctionalEvaluator
+
+    evaluator = FunctionalEvaluator(toy_nas.fail_always, trained=str(bench.trained_file))
+    with pytest.raises(ExperimentError, match="all of the first 3 models failed"):
+        bench.run(ProxyStrategy(models, give_up_after=3), 72, evaluator, continue_on_failure=True)
 
 
 def test_under_nnis_filter(bench: Bench, models: dict[str, Any], tmp_path: Path) -> None:

@@ -63,6 +63,10 @@ def fail_often(model: Any, trained: str) -> None:
             evaluate(model, trained)
 
 
+def fail_always(model: Any, trained: str) -> None:
+    raise RuntimeError("no such luck")
+
+
 def evaluator(trained: Path) -> FunctionalEvaluator:
     return FunctionalEvaluator(evaluate, trained=str(trained))
 
