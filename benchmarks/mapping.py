@@ -28,7 +28,7 @@ from rich.table import Table
 from benchmarks.golden import DATA, read_architectures, read_layer, read_mapping
 from nas_proxy.devices import get_device
 from nas_proxy.devices.spatial import SpatialDevice, SpatialResult
-from nas_proxy.files import write_bytes, write_json
+from nas_proxy.files import write_bytes, write_json, write_text
 from nas_proxy.mapping import CostModel, Layer, Problem, map_problem, parse_layer
 from nas_proxy.mapping.mappers import Mapper, get_mapper
 from nas_proxy.mapping.mappers.marl import MarlMapper, without_critic
@@ -83,9 +83,9 @@ METHODS = {
     "policy-gradient": _compared("policy-gradient", 10_000, 5, 5),
     "cma-es": _compared("cma-es", 10_000, 3, 3),
     "long run": Method(without_critic, 50_000, {"edp": 1, "latency": 1}, group="best known"),
-    "ppo": _compared("ppo", 10_000, 1, 1, pairs=6),
-    "ppo-archgym": _compared("ppo-archgym", 10_000, 1, 1, pairs=6),
-    "ppo-masked": _compared("ppo-masked", 10_000, 1, 1, pairs=4),
+    "ppo": _compared("ppo", 10_000, 1, 1, pairs=4),
+    "ppo-archgym": _compared("ppo-archgym", 10_000, 1, 1, pairs=4),
+    "ppo-masked": _compared("ppo-masked", 10_000, 1, 1, pairs=2),
     "agents: random clusters": _ablation(partial(without_critic, clusters="random"), 1_000),
     "agents: no clusters": _ablation(partial(without_critic, clusters="none"), 1_000),
     "agents: no elite pool": _ablation(partial(without_critic, elite=1), 1_000),
@@ -207,12 +207,13 @@ def by_pair(store: Store, objective: Objective) -> dict[str, dict[str, list[floa
     table: dict[str, dict[str, list[float]]] = {}
     for method in ("marl", "genetic-with-critic", "genetic, budget 1,000", "marl-without-critic"):
         found = [ratios(store, objective, method, mark) for mark in MARKS[:3]]
-        table[method] = {" ".join(pair): [float(np.exp(f[pair])) for f in found] for pair in found[0]}
+        for pair in found[0]:
+            table.setdefault(" ".join(pair), {})[method] = [float(np.exp(f[pair])) for f in found]
     return table
 
 
 def advantage(store: Store, objective: Objective) -> dict[str, dict[str, list[float]]]:
-    """Value of a baseline over that of marl (at 10,000: without critic) at equal evaluations: mean, worst, best pair."""
+    """A baseline over marl (at 10,000: without critic) at equal evaluations: mean over pairs, least, most."""
     table: dict[str, dict[str, list[float]]] = {}
     for method, setting in METHODS.items():
         if setting.group != "compared" or method.startswith("marl"):
@@ -301,37 +302,40 @@ def throughput(store: Store) -> dict[str, float]:
     return table
 
 
-def networks() -> dict[str, dict[str, float]]:
-    """Whole networks: time to map them, and EDP against a search twenty times as long."""
+def networks(kept: Path) -> dict[str, dict[str, float]]:
+    """Whole networks: CPU time to map them, and EDP against a search twenty times as long; kept one by one."""
     import timm
 
     from nas_proxy.graph import from_torch
 
-    table = {}
-    for network in ("mobilenetv2_100", "resnet50"):
-        graph = from_torch(timm.create_model(network).eval(), (1, 3, 224, 224))
-        for name in ("eyeriss", "tpu-v1"):
+    table = json.loads(kept.read_text()) if kept.exists() else {}
+    cases = (
+        ("mobilenetv2_100", "eyeriss"),
+        ("resnet50", "tpu-v1"),
+        ("mobilenetv2_100", "tpu-v1"),
+        ("resnet50", "eyeriss"),
+    )
+    for factor in (1, 20):
+        for network, name in cases:
+            row = table.setdefault(f"{network} on {name}", {})
+            if f"cpu_s, {factor}x" in row:
+                continue
+            graph = from_torch(timm.create_model(network).eval(), (1, 3, 224, 224))
             found = get_device(name)
             assert isinstance(found, SpatialDevice)
-            results = []
-            for factor in (1, 20):
-                device = SpatialDevice(
-                    name, found.accelerator, mapper=found.mapper, evaluations=factor * found.evaluations, workers=2
-                )
-                wall = time.perf_counter()
-                results.append((device.latency(graph), time.perf_counter() - wall))
-            (short, wall_s), (long, long_wall_s) = results
-            assert short.energy_mj is not None
-            assert long.energy_mj is not None
-            table[f"{network} on {name}"] = {
-                "layers": len({o.layer for o in short.operators if o.layer is not None}),
-                "wall_s": wall_s,
-                "wall_s_20x": long_wall_s,
-                "latency_ms": short.latency_ms,
-                "energy_mj": short.energy_mj,
-                "utilization": short.utilization,
-                "edp_over_20x": short.latency_ms * short.energy_mj / (long.latency_ms * long.energy_mj),
-            }
+            device = SpatialDevice(name, found.accelerator, mapper=found.mapper, evaluations=factor * found.evaluations)
+            cpu = time.process_time()
+            result = device.latency(graph)
+            row[f"cpu_s, {factor}x"] = time.process_time() - cpu
+            assert result.energy_mj is not None
+            edp = result.latency_ms * result.energy_mj
+            if factor == 1:
+                row["layers"] = len({o.layer for o in result.operators if o.layer is not None})
+                row |= {"latency_ms": result.latency_ms, "energy_mj": result.energy_mj}
+                row |= {"utilization": result.utilization, "edp": edp}
+            else:
+                row["EDP over 20x"] = row["edp"] / edp
+            write_json(kept, table)
     return table
 
 
@@ -362,6 +366,20 @@ def silicon() -> dict[str, dict[str, float]]:
     return table
 
 
+def curves(store: Store) -> str:
+    """Every run as a line of CSV: the natural logarithm of its best value after so many evaluations."""
+    marks = (30, 100, 300, 1_000, 3_000, 10_000)
+    lines = ["objective,architecture,layer,method,seed,cpu_s," + ",".join(map(str, marks))]
+    for objective in OBJECTIVES:
+        for method in METHODS:
+            for pair in PAIRS:
+                for seed, run in enumerate(store.get(pair, objective, method)):
+                    cells = [f"{run.history[mark - 1]:.5f}" if mark <= len(run.history) else "" for mark in marks]
+                    name = method.replace(",", "")
+                    lines.append(",".join([objective, *pair, name, str(seed), f"{run.cpu_s:.3f}", *cells]))
+    return "\n".join(lines) + "\n"
+
+
 def show(title: str, table: dict) -> None:
     """Print a table of rows of named numbers (or lists of them)."""
     if not table:
@@ -383,30 +401,33 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--objectives", nargs="+", default=list(OBJECTIVES), choices=list(OBJECTIVES))
     parser.add_argument("--seeds", type=int, default=10, help="at most so many seeds of each method")
-    parser.add_argument("--networks", action="store_true", help="also map whole networks (always without --report)")
+    parser.add_argument("--networks", action="store_true", help="only map whole networks, then report")
     arguments = parser.parse_args()
     store = Store(RUNS)
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    if not arguments.report:
-        for seed in range(arguments.seeds):
-            for objective in arguments.objectives:
-                for method in arguments.methods:
-                    setting = METHODS[method]
-                    for pair in PAIRS[: setting.pairs] if seed < setting.seeds.get(objective, 0) else ():
-                        store.run(pair, objective, method, seed)
+    for seed in range(0 if arguments.report or arguments.networks else arguments.seeds):
+        for objective in arguments.objectives:
+            for method in arguments.methods:
+                setting = METHODS[method]
+                for pair in PAIRS[: setting.pairs] if seed < setting.seeds.get(objective, 0) else ():
+                    store.run(pair, objective, method, seed)
     for objective in OBJECTIVES:
-        results[f"{objective}: quality"] = quality(store, objective)
+        results[f"{objective}: over the best known"] = quality(store, objective)
         results[f"{objective}: by pair, at 100 300 1,000"] = by_pair(store, objective)
-        results[f"{objective}: times fewer evaluations"] = sample_ratios(store, objective)
+        results[f"{objective}: baseline over marl at equal evaluations: mean, least, most"] = advantage(
+            store, objective
+        )
+        results[f"{objective}: times fewer evaluations: mean, least, most"] = sample_ratios(store, objective)
     results["evaluations to reach Timeloop's mapper"] = against_timeloop(store)
     results["seconds per 1,000 evaluations"] = cost_of_search(store)
-    results["mappings per second by batch"] = {"cost model": throughput(store)}
-    if arguments.networks or not arguments.report:
-        results["networks"] = networks()
+    if not arguments.report:
+        results["mappings per CPU second by batch"] = {"cost model": throughput(store)}
+        results["whole networks"] = networks(RUNS / "networks.json")
         results["Eyeriss, convolutions only"] = silicon()
     for title, table in results.items():
         show(title, table)
     write_json(RESULTS, json.loads(json.dumps(results).replace("Infinity", "null")))
+    write_text(RESULTS.with_name("mapping_curves.csv"), curves(store))
 
 
 if __name__ == "__main__":

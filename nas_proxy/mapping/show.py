@@ -35,16 +35,11 @@ def render(layer: Layer, accelerator: Accelerator, result: SearchResult) -> Rend
         f"{result.evaluations} evaluations"
     )
     words = Table(title="words moved", title_justify="left")
-    words.add_column("level")
-    for tensor in TENSORS:
-        for operation in OPERATIONS if tensor == "O" else OPERATIONS[:2]:
-            words.add_column(f"{tensor} {operation}", justify="right")
-    for i, level in enumerate(LEVELS):
-        cells = []
-        for j, tensor in enumerate(TENSORS):
-            for k in range(3 if tensor == "O" else 2):
-                cells.append(f"{costs.accesses[0, i, j, k]:,.0f}")
-        words.add_row(level, *cells)
+    for column in ("", *LEVELS):
+        words.add_column(column, justify="right" if column else "left")
+    for j, tensor in enumerate(TENSORS):
+        for k, operation in enumerate(OPERATIONS if tensor == "O" else OPERATIONS[:2]):
+            words.add_row(f"{tensor} {operation}", *(f"{n:,.0f}" for n in costs.accesses[0, :, j, k]))
     bars = Table(title="energy", title_justify="left", show_header=False, box=None)
     for part, energy_part in zip(ENERGY_PARTS, costs.energy_parts_pj[0], strict=True):
         if energy_part:

@@ -34,7 +34,7 @@ class MarlMapper:
         redecide: mean number of agents that re-decide in one proposal.
         large: share of proposals in which a third of the agents re-decides.
         explore: share of a policy that stays uniform.
-        patience: evaluations without progress, in units of decisions, after which the pool starts anew beside its best.
+        patience: evaluations without progress, in units of decisions, after which the pool starts anew at random.
         clusters: ``"correlation"``, ``"random"`` or ``"none"``.
         cluster_share: share of proposals whose agents come from one cluster.
         cluster_size: mean number of agents in a cluster.
