@@ -17,6 +17,8 @@ from nas_proxy.graph import Constant
 
 __all__ = ["Derived", "derive", "evaluate"]
 
+_FLOATS = {"float16", "bfloat16", "float32", "float64"}
+
 
 class Derived(Constant):
     """``recipe(*arrays of sources, **parameters)``, of a shape and dtype known beforehand."""
@@ -47,7 +49,8 @@ class Derived(Constant):
     @cached_property
     def content_hash(self) -> str:
         digest = hashlib.blake2b(f"{self.dtype}{self.shape}".encode(), digest_size=16)
-        digest.update(self.__dict__["recipe"].__qualname__.encode())
+        recipe = self.__dict__["recipe"]
+        digest.update(f"{getattr(recipe, '__module__', '')}.{recipe.__qualname__}".encode())
         digest.update(repr(sorted(self.__dict__["parameters"].items())).encode())
         for source in self.__dict__["sources"]:
             digest.update(source.content_hash.encode())
@@ -83,17 +86,9 @@ def derive(
 
 def evaluate(constant: Constant, dtype: str) -> np.ndarray:
     """The contents with every floating-point step of its recipes taken in ``dtype``; integers stay as they are."""
-    if np.dtype(constant.dtype).kind != "f" if _is_numpy(constant.dtype) else True:
+    if constant.dtype not in _FLOATS:
         return constant.array
     if isinstance(constant, Derived):
         sources = tuple(evaluate(source, dtype) for source in constant.__dict__["sources"])
         return constant.compute(sources, dtype)
     return constant.array.astype(dtype)
-
-
-def _is_numpy(dtype: str) -> bool:
-    try:
-        np.dtype(dtype)
-    except TypeError:
-        return False
-    return True

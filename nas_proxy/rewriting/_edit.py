@@ -80,7 +80,7 @@ class Patch:
         if makes is None:
             assert shapes is not None
             dtype = dtype or self.value(inputs[0]).dtype
-            makes = [self._new(Value("", tuple(int(d) for d in shape), dtype)) for shape in shapes]
+            makes = [self.new_value(Value("", tuple(int(d) for d in shape), dtype)) for shape in shapes]
         name = f"{next(filter(None, makes))}@{operator}"
         self._nodes.append(Node(name, operator, tuple(inputs), tuple(makes), attributes))
         return tuple(makes)
@@ -88,7 +88,7 @@ class Patch:
     def constant(self, contents: Constant | np.ndarray) -> str:
         """Add a constant; returns its name."""
         constant = contents if isinstance(contents, Constant) else Constant(np.asarray(contents))
-        return self._new(Value("", constant.shape, constant.dtype, constant))
+        return self.new_value(Value("", constant.shape, constant.dtype, constant))
 
     def ints(self, values: Sequence[int]) -> str:
         """A constant int64 vector: axes, shapes, positions."""
@@ -106,8 +106,8 @@ class Patch:
         """The edit."""
         return Edit(self._rule, self._anchor.name, tuple(self._nodes), tuple(self._values.values()), self._renames)
 
-    def _new(self, value: Value) -> str:
-        """A new name after the anchor's first output. Edits of one anchor may share names: one of them is applied."""
+    def new_value(self, value: Value) -> str:
+        """Name a new value after the anchor. Edits of one anchor may share names: one of them is applied."""
         base = self._anchor.makes[0]
         while (name := f"{base}~{self._count}") in self.graph.values or name in self._values:
             self._count += 1

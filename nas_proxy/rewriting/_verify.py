@@ -77,14 +77,15 @@ def region(before: TensorGraph, after: TensorGraph, edit: Edit) -> tuple[TensorG
     }
     frontier, between = _independent(before, frontier)
     inside = {n.name for n in between}
-    old = [n for n in before.nodes if n in old or n.name in inside]
-    new = [n for n in after.nodes if n in new or n.name in inside]
+    old_names, new_names = ({n.name for n in nodes} | inside for nodes in (old, new))
+    old = [n for n in before.nodes if n.name in old_names]
+    new = [n for n in after.nodes if n.name in new_names]
     inputs = tuple(name for name in before.values if name in frontier)
     outputs = tuple(sorted(outer))
     aliases = tuple(edit.renames.get(name, name) for name in outputs)
     first = _part(before, old, inputs, outputs)
     second = _part(after, new, inputs, aliases)
-    return first, replace(second, outputs=second.outputs) if outputs == aliases else _with_outputs(second, outputs)
+    return first, _with_outputs(second, outputs)
 
 
 def removed_all(before: TensorGraph, after: TensorGraph) -> bool:
@@ -99,7 +100,8 @@ def _independent(graph: TensorGraph, frontier: set[str]) -> tuple[set[str], list
     makers = {name: graph.producers[name] for name in frontier if name in graph.producers}
     if not makers:
         return frontier, []
-    first = min(position[node.name] for node in makers.values())
+    # Nothing made before the first of them can follow from one; inputs of the graph are there from the start.
+    first = min(position[node.name] for node in makers.values()) if len(makers) == len(frontier) else 0
     below: dict[str, bool] = {}
 
     def follows(node: Any) -> bool:

@@ -189,7 +189,7 @@ def _write(patch: Patch, operators: Sequence[Operator], bound: Mapping[Ref, str]
                 raise Unfit
         operator, attributes, inputs = _onnx(op, shapes, inputs, [s[op.axis] for s in split], patch)
         dtype = patch.value(inputs[0]).dtype
-        made = [out or patch._new(Value("", shape, dtype)) for out, shape in zip(outs, found, strict=True)]
+        made = [out or patch.new_value(Value("", shape, dtype)) for out, shape in zip(outs, found, strict=True)]
         patch.emit_parts(operator, inputs, makes=made, **attributes)
         names |= {(i, out): name for out, name in enumerate(made)}
         for name in made:

@@ -79,3 +79,17 @@ def test_fast_kernels_agree_with_the_reference():
         exact = ReferenceEvaluator(to_onnx(_in_float64(graph))).run(None, inputs)
         for ours, theirs in zip(run_float64(graph, inputs), exact, strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-10)
+
+
+def test_a_part_is_verified_with_what_joins_its_inputs():
+    """What an edit reads may follow from something else it reads, by nodes that it leaves alone."""
+    b = GraphBuilder()
+    b.values["x"] = Value("x", (2, 3), "float32")
+    relu = b.emit("Relu", ["x"], (2, 3), "float32")
+    kept = b.emit("Tanh", [relu], (2, 3), "float32")
+    twin = b.emit("Tanh", [b.emit("Relu", ["x"], (2, 3), "float32")], (2, 3), "float32")
+    out = b.emit("Add", [kept, twin], (2, 3), "float32")
+    graph = TensorGraph(tuple(b.nodes), b.values, ("x",), (out,))
+    node = graph.producers[out]
+    edit = Edit("double", node.name, (type(node)("d", "Add", (kept, kept), (out,)),))
+    assert verify_edit(graph, edit).equal

@@ -60,7 +60,7 @@ class Budget:
 
     def __init__(self, evaluations: int, seconds: float | None = None) -> None:
         self.evaluations = whole_number(evaluations, "evaluations", least=0)
-        self.spent, self.seconds = 0, seconds
+        self.spent = 0
         self._until = None if seconds is None else time.monotonic() + seconds
         self.best: State | None = None
         self._gains: dict[int, tuple[Edit, float]] = {}  # the edit is held, so that its id stays its own

@@ -236,7 +236,7 @@ def _shape_before(view: Node, before: tuple, out: tuple, shape: tuple) -> tuple[
     varying = [i for i, size in enumerate(shape) if size > 1]
     tail = prod(out[varying[0] :])
     inner = before[-1]
-    if len(before) == len(out) == 0 or tail > inner or inner % tail:
+    if tail > inner or inner % tail:
         return None
     return (inner,)
 
