@@ -112,7 +112,7 @@ def run(
 def measure(
     output: Annotated[Path, typer.Option("--output", "-o", help="The CSV; a half-done one is continued.")],
     device: Annotated[str, typer.Option(help="A device by name, or your own YAML file.")],
-    space: Annotated[str, typer.Option(help="The search space.")],
+    space: Annotated[str | None, typer.Option(help="The search space, unless --archs states it.")] = None,
     n: Annotated[int | None, typer.Option("-n", min=1, help="How many architectures, drawn at random.")] = None,
     archs: Annotated[Path | None, typer.Option(help="Measure those in this CSV's column 'arch' instead.")] = None,
     seed: Annotated[int, typer.Option(help="Of the random architectures.")] = 0,
@@ -135,7 +135,7 @@ def measure(
 @app.command()
 def export(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write to.")],
-    space: Annotated[str, typer.Option(help="The search space.")],
+    space: Annotated[str | None, typer.Option(help="The search space, unless --archs states it.")] = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the only format there is.")] = True,
     n: Annotated[int | None, typer.Option("-n", min=1, help="How many architectures, drawn at random.")] = None,
     archs: Annotated[Path | None, typer.Option(help="Export those in this CSV's column 'arch' instead.")] = None,

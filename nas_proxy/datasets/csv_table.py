@@ -37,7 +37,7 @@ from nas_proxy.spaces import get_space, space_text
 if TYPE_CHECKING:
     from nas_proxy.spaces import SearchSpace
 
-__all__ = ["read_accuracies", "read_archs", "read_latencies", "write_latencies"]
+__all__ = ["read_accuracies", "read_archs", "read_latencies", "stated_space", "write_latencies"]
 
 _log = logging.getLogger(__name__)
 _SPACE = re.compile(r"#\s*space:\s*(\S+)")
@@ -114,7 +114,10 @@ def _space_of(path: Path, given: str | SearchSpace | None, stated: str | None) -
         )
     space = get_space(given or stated or "") if given is None or isinstance(given, str) else given
     if stated is not None and stated != space_text(space):
-        raise InputError(f"{path}: holds architectures of {stated!r}, but is read as {space_text(space)!r}.")
+        raise InputError(
+            f"{path}: holds architectures of {stated!r}, but is read as {space_text(space)!r}. "
+            "Leave the space out: the file states it."
+        )
     return space
 
 
@@ -152,6 +155,15 @@ def _without_units(file: _File, column: str, unit: str) -> _File:
             "values."
         )
     return file
+
+
+def stated_space(path: str | Path) -> SearchSpace:
+    """The search space that a CSV of architectures states.
+
+    Raises:
+        InputError: the file cannot be read, lacks the column ``arch``, or states none, or a space of your own.
+    """
+    return _open(path, None, ("arch",)).space
 
 
 def read_archs(path: str | Path, space: str | SearchSpace | None = None) -> list:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas_proxy.datasets.csv_table import read_archs
+from nas_proxy.datasets.csv_table import read_archs, stated_space
 from nas_proxy.errors import InputError
 from nas_proxy.spaces import SearchSpace, get_space
 
@@ -23,8 +23,10 @@ class Choice:
     archs: list[Any]
 
 
-def choose(space: str, parameters: Sequence[str], n: int | None, seed: int, csv: Path | None) -> Choice:
+def choose(space: str | None, parameters: Sequence[str], n: int | None, seed: int, csv: Path | None) -> Choice:
     """``n`` random architectures, or those in a CSV, of a space with some parameters given as ``NAME=VALUE``.
+
+    A CSV may state the space by itself.
 
     Raises:
         InputError: both or neither of ``n`` and ``csv`` are given, a parameter is not NAME=VALUE, or what the space and
@@ -34,11 +36,13 @@ def choose(space: str, parameters: Sequence[str], n: int | None, seed: int, csv:
         raise InputError(
             "which architectures? Give -n for random ones, or --archs with a CSV that has a column 'arch'."
         )
+    if space is None and csv is None:
+        raise InputError("of which search space? Give --space.")
     values = {}
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if not re.fullmatch("[0-9]+", value.strip()):
             raise InputError(f"--parameter: expected NAME=VALUE with a whole number, found {parameter!r}.")
         values[name.strip()] = int(value)
-    found = get_space(space).with_parameters(**values)
+    found = (stated_space(csv or "") if space is None else get_space(space)).with_parameters(**values)
     return Choice(found, found.sample(n, seed) if n is not None else read_archs(csv or "", found))

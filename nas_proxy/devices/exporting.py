@@ -63,7 +63,11 @@ def export_onnx(
             if on_progress:
                 on_progress(count, len(wanted))
         names = {text: _file_name(space, text, batch_size) for text in wanted if text not in listed}
-        before = table.read_text(encoding="utf-8") if table.exists() else _HEAD.format(space=space_text(space), batch_size=batch_size)
+        before = (
+            table.read_text(encoding="utf-8")
+            if table.exists()
+            else _HEAD.format(space=space_text(space), batch_size=batch_size)
+        )
         return files.write_text(table, _with_rows(before, names))
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error}. Give another folder, or make room.") from None

@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 
 from nas_proxy import files
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, whole_number
 from nas_proxy.nni_plugin import compat
+from nas_proxy.nni_plugin.latency import require_sources
 from nas_proxy.nni_plugin.remote import Machine, machines_of
 from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.schema import load_yaml
@@ -42,7 +43,8 @@ class Experiment:
 
         Raises:
             InputError: the file cannot be read; NNI refuses a field; the tuner is another; an argument of the tuner is
-                wrong; a password is in it; the number of trials is missing; ``reuseMode`` is off.
+                wrong; a device or table that it names is not there; the search space is another; a password is in it;
+                the number of trials is missing; ``reuseMode`` is off.
         """
         path = Path(path).absolute()
         config = load_yaml(path)
@@ -56,10 +58,13 @@ class Experiment:
             found = tuner.get("className") or tuner.get("name") if isinstance(tuner, dict) else tuner
             raise InputError(f"{path}: tuner.className: expected {TUNER}, found {found!r}.")
         settings = SearchSettings.read(tuner.get("classArgs") or {}, f"{path}: tuner.classArgs", path.parent)
-        if not isinstance(config.get("maxTrialNumber"), int):
+        if config.get("maxTrialNumber") is None:
             raise InputError(f"{path}: maxTrialNumber is missing: say how many candidates are to be trained.")
+        whole_number(config["maxTrialNumber"], f"{path}: maxTrialNumber", least=1)
         experiment = cls(path, config, settings)
         _ = experiment.machines
+        settings.require_search_space(experiment.canonical().search_space)
+        require_sources(settings)
         return experiment
 
     @property

@@ -15,9 +15,10 @@ from nas_proxy.devices import get_device, measure
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin.settings import SearchSettings, Source
 from nas_proxy.ranking import ProxyLatencyModel
-from nas_proxy.spaces import space_text
+from nas_proxy.ranking._measurements import FEWEST
+from nas_proxy.spaces import SearchSpace, space_text
 
-__all__ = ["LatencyModels", "prepare"]
+__all__ = ["LatencyModels", "prepare", "require_sources"]
 
 _PROXY_SAMPLES = 60
 _TARGET_SAMPLES = 20
@@ -33,7 +34,7 @@ class LatencyModels:
     ``samples`` holds, for ``"proxy"`` and each target, the architectures measured; ``evidence`` a fingerprint of them.
     """
 
-    space: Any
+    space: SearchSpace
     proxy: ProxyLatencyModel
     targets: Mapping[str, Any]
     samples: Mapping[str, LatencyTable]
@@ -66,11 +67,26 @@ def prepare(settings: SearchSettings, folder: Path, on_progress: OnProgress | No
     )
 
 
+def require_sources(settings: SearchSettings) -> None:
+    """Find everything that latencies are to come from, without measuring anything.
+
+    Raises:
+        InputError: a device, a table or a column of it does not exist, or a table is of another space or holds too
+            little.
+    """
+    space = settings.make_space()
+    for source in (settings.proxy, *settings.targets.values()):
+        if source.device is not None:
+            get_device(source.device)
+        else:
+            _read(source, space)
+
+
 @dataclass(frozen=True)
 class _Collector:
     """Gets one-device tables of measurements, wherever they come from."""
 
-    space: Any
+    space: SearchSpace
     folder: Path
     seed: int
     on_progress: OnProgress | None
@@ -79,7 +95,7 @@ class _Collector:
         if source.device is not None:
             archs = self.space.sample(source.samples or _PROXY_SAMPLES, self.seed)
             return self._measured("proxy", source, archs)
-        table = self._read(source)
+        table = _read(source, self.space)
         if source.samples is not None and source.samples < len(table):
             rng = np.random.default_rng(self.seed)
             table = _rows(table, rng.choice(len(table), source.samples, replace=False))
@@ -90,7 +106,7 @@ class _Collector:
             pool = self.space.pool(self.seed)
             chosen = proxy.suggest(pool, source.samples or _TARGET_SAMPLES, seed=self.seed)
             return self._measured(name, source, [pool[i] for i in chosen])
-        table = self._read(source)
+        table = _read(source, self.space)
         samples = source.samples or (_TARGET_SAMPLES if source.dataset else None)
         if samples is not None and samples < len(table):
             table = _rows(table, proxy.suggest(table.archs, samples, seed=self.seed))
@@ -108,19 +124,24 @@ class _Collector:
         table = measure(device, self.space, archs, path, on_progress=on_progress)
         return _rows(table, table.rows(archs))
 
-    def _read(self, source: Source) -> LatencyTable:
-        if source.dataset is not None:
-            assert source.path is not None
-            table, where = load_latencies(source.dataset, source.path), source.path
-        else:
-            assert source.csv is not None
-            table, where = LatencyTable.from_csv(source.csv, self.space), source.csv
-        if table.space != space_text(self.space):
-            raise InputError(f"{where}: holds {table.space}, but the search is in {space_text(self.space)}.")
-        columns = table.devices if source.column is None else (source.column,)
-        if len(columns) != 1:
-            raise InputError(f"{where}: holds several devices; say which with `column`: {', '.join(columns)}.")
-        return table.measured_on(*columns)
+
+def _read(source: Source, space: SearchSpace) -> LatencyTable:
+    """The measurements of one device in a table."""
+    if source.dataset is not None:
+        assert source.path is not None
+        table, where = load_latencies(source.dataset, source.path), source.path
+    else:
+        assert source.csv is not None
+        table, where = LatencyTable.from_csv(source.csv, space), source.csv
+    if table.space != space_text(space):
+        raise InputError(f"{where}: holds {table.space}, but the search is in {space_text(space)}.")
+    columns = table.devices if source.column is None else (source.column,)
+    if len(columns) != 1:
+        raise InputError(f"{where}: holds several devices; say which with `column`: {', '.join(columns)}.")
+    table = table.measured_on(*columns)
+    if len(table) < FEWEST:
+        raise InputError(f"{where}: expected at least {FEWEST} measurements, found {len(table)}: measure more.")
+    return table
 
 
 def _latency_ms(table: LatencyTable) -> Any:

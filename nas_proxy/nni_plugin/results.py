@@ -20,8 +20,12 @@ from nas_proxy.ranking.pareto import non_dominated
 __all__ = ["front_of", "front_table", "write_csv", "write_plot"]
 
 
-def front_of(results: Sequence[Result], targets: Sequence[str]) -> list[Result]:
-    """Results that no other beats in accuracy and in predicted latency on every target, fastest first."""
+def front_of(
+    results: Sequence[Result], targets: Sequence[str], limits_ms: Mapping[str, float] | None = None
+) -> list[Result]:
+    """Results within the limits that no other beats in accuracy and all predicted latencies, fastest first."""
+    limits = (limits_ms or {}).items()
+    results = [result for result in results if all(result.latency_ms[name] <= ms for name, ms in limits)]
     costs = np.array([[-result.accuracy, *(result.latency_ms[name] for name in targets)] for result in results])
     return sorted((results[i] for i in non_dominated(costs)), key=lambda result: result.latency_ms[targets[0]])
 
@@ -40,7 +44,7 @@ def front_table(front: Sequence[Result], targets: Sequence[str]) -> Table:
 
 
 def write_csv(path: Path, results: Sequence[Result], front: Sequence[Result], targets: Sequence[str]) -> Path:
-    """All results, in the order they were proposed, with a column that says which are on the front."""
+    """All results, in the order they came, with a column that says which are on the front."""
     on_front = {result.arch for result in front}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -73,7 +77,7 @@ def write_plot(
 
 
 def _panel(panel: Any, results: Sequence[Result], target: str, limit_ms: float | None) -> None:
-    front = front_of(results, [target])
+    front = front_of(results, [target], {} if limit_ms is None else {target: limit_ms})
     panel.scatter(*_points(results, target), s=18, color="0.65", label="trained")
     panel.plot(*_points(front, target), "o-", color="C0", drawstyle="steps-post", label="Pareto front")
     if limit_ms is not None:

@@ -117,7 +117,7 @@ def _report(run: RunFolder, experiment: Experiment, failure: str | None, console
         raise ExperimentError(f"every trial failed. The first: {said}")
     settings = experiment.settings
     targets = list(settings.targets)
-    front = front_of(results, targets)
+    front = front_of(results, targets, settings.limits_ms)
     console.print(front_table(front, targets))
     table = write_csv(run.path / "results.csv", results, front, targets)
     plot = write_plot(run.path / "front.png", results, targets, settings.limits_ms, run.record.name)

@@ -7,12 +7,15 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
 from nas_proxy.errors import InputError
 from nas_proxy.schema import Spec, parse
+
+if TYPE_CHECKING:
+    from nas_proxy.spaces import SearchSpace
 
 __all__ = ["SearchSettings", "Source", "Target", "expand_path"]
 
@@ -82,11 +85,20 @@ class SearchSettings(Spec):
             }
         )
 
-    def make_space(self) -> Any:
+    def make_space(self) -> SearchSpace:
         """The search space, with its parameters."""
         from nas_proxy.spaces import get_space
 
         return get_space(self.space, **self.space_parameters)
+
+    def require_search_space(self, found: Any) -> None:
+        """Raises InputError unless ``found``, of NNI's configuration, is the JSON of the space that is searched."""
+        space = self.make_space()
+        if json.dumps(found, sort_keys=True) != json.dumps(space.nni_search_space(), sort_keys=True):
+            raise InputError(
+                f"the experiment's search space is not that of {space.name}: "
+                f"give search_spaces/{space.name}.json, as it is, as `searchSpaceFile`."
+            )
 
     @property
     def limits_ms(self) -> dict[str, float]:

@@ -70,10 +70,20 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--train", choices=["digits"], help="train on this data set")
     how.add_argument("--table", metavar="FORMAT:PATH", help="look accuracies up, such as nats-bench:cifar100.txt")
     how.add_argument("--evaluator", metavar="MODULE:FUNCTION", help="your own function of a candidate")
-    parser.add_argument("--epochs", type=int, default=5, help="of --train (default: %(default)s)")
+    parser.add_argument("--epochs", type=_positive(int), default=5, help="of --train (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of --train (default: %(default)s)")
-    parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="fail a trial that takes longer")
+    parser.add_argument("--time-limit", type=_positive(float), metavar="SECONDS", help="fail a trial that takes longer")
     return parser
+
+
+def _positive(number: type[float]) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not (value := number(text)) > 0:
+            raise argparse.ArgumentTypeError(f"expected a number above 0, found {text}")
+        return value
+
+    parse.__name__ = number.__name__  # what argparse calls it where the text is no number at all
+    return parse
 
 
 def _imported(name: str) -> Evaluator:

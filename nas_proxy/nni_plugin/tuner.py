@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 import traceback
@@ -88,12 +87,7 @@ class ProxyTuner(Tuner):
     @_surfaced
     def update_search_space(self, search_space: dict[str, Any]) -> None:
         """Check that NNI was given the search space that is searched."""
-        space = self._settings.make_space()
-        if json.dumps(search_space, sort_keys=True) != json.dumps(space.nni_search_space(), sort_keys=True):
-            raise InputError(
-                f"the experiment's search space is not that of {space.name}: "
-                f"give search_spaces/{space.name}.json, as it is, as `searchSpaceFile`."
-            )
+        self._settings.require_search_space(search_space)
 
     @_surfaced
     def load_checkpoint(self) -> None:

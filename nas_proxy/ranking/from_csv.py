@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +104,7 @@ def write_predictions(path: Path, adapted: Sequence[Adapted], archs: Sequence[An
     """
     require_no_measurements(path)
     columns = [column for each in adapted for column in each.model.predict(archs, return_std=True)]
-    heading = [f"{what}_ms_{each.target}" for each in adapted for what in ("predicted", "std")]
+    heading = [f"{what}_latency_ms_{each.target}" for each in adapted for what in ("predicted", "std")]
     space = adapted[0].model.proxy.space
     rows = zip(map(space.to_str, archs), *(map(repr, column.tolist()) for column in columns), strict=True)
     return _write(path, space, ("arch", *heading), rows)
@@ -113,7 +112,11 @@ def write_predictions(path: Path, adapted: Sequence[Adapted], archs: Sequence[An
 
 def require_no_measurements(path: Path) -> None:
     """Raises InputError if ``path`` is a CSV with a column ``latency_ms``: predictions never replace measurements."""
-    if path.exists() and re.search("^[^#]*latency_ms", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE):
+    if not path.exists():
+        return
+    with path.open(encoding="utf-8", errors="replace") as file:
+        heading = next((line for line in file if line.strip() and not line.startswith("#")), "")
+    if "latency_ms" in [cell.strip() for cell in heading.split(",")]:
         raise InputError(f"{path} holds measurements: give the predictions another name.")
 
 

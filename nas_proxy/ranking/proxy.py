@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Self
@@ -47,7 +48,7 @@ class ProxyLatencyModel:
             InputError: the measurements cannot be used; says which and why (see :mod:`nas_proxy.ranking`).
         """
         latency_ms = checked(self.space, archs, latency_ms, "the proxy's latencies")
-        self._inputs.clear()
+        self._inputs = OrderedDict()  # not cleared: targets adapted before go on with what they know
         self.archs = list(archs)
         self.columns = ColumnMap.of(self.space, archs)
         columns = self.columns(archs)
@@ -97,7 +98,7 @@ class ProxyLatencyModel:
             InputError: the measurements cannot be used; says which and why (see :mod:`nas_proxy.ranking`).
             UnknownNameError: no such method; the message names the closest.
         """
-        return TargetLatencyModel(self, archs, latency_ms, method)
+        return TargetLatencyModel(copy.copy(self), archs, latency_ms, method)  # fitting anew must not change it
 
     @property
     def knowledge(self) -> ProxyKnowledge:

@@ -75,6 +75,8 @@ def _imported(text: str) -> type[SearchSpace]:
     try:
         found = operator.attrgetter(attribute)(importlib.import_module(module))
     except (ImportError, AttributeError, ValueError) as error:
+        if module in _spaces:
+            raise InputError(f"search space {text}: parameters are written {module}(channels=4,cells=2).") from None
         raise InputError(f"search space {text}: expected an importable module:Class; found: {error}.") from error
     if not (isinstance(found, type) and issubclass(found, SearchSpace)):
         raise InputError(f"search space {text}: expected a subclass of nas_proxy.spaces.SearchSpace, found {found!r}.")

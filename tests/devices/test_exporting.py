@@ -91,9 +91,10 @@ def test_commands(tmp_path, host, run):
     """Export two networks, measure them here, and continue with a third."""
     host("mine")
     assert "2 networks in" in run("export", "--onnx", *SMALL, "-n", 2, "-o", tmp_path / "out")
-    measure = ("measure", *SMALL, "--device", tmp_path / "mine.yaml", "-o", tmp_path / "proxy.csv")
+    measure = ("measure", "--device", tmp_path / "mine.yaml", "-o", tmp_path / "proxy.csv")
     assert "2 architectures measured on mine" in run(*measure, "--archs", tmp_path / "out" / "latencies.csv")
-    assert "3 architectures measured on mine" in run(*measure, "-n", 3)  # the first two are the same ones
+    assert "of which search space?" in run(*measure, "-n", 3, code=2)
+    assert "3 architectures measured on mine" in run(*measure, *SMALL, "-n", 3)  # the first two are the same ones
 
 
 @pytest.mark.parametrize(

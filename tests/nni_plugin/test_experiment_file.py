@@ -27,8 +27,8 @@ def test_read(toy: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["quickstart", "nasbench201-table"])
-def test_shipped_configurations(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NAS_PROXY_DATA", "/data")
+def test_shipped_configurations(name: str, monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
+    monkeypatch.setenv("NAS_PROXY_DATA", str(data_dir))
     assert Experiment.read(resources.find("configs", name)).trials > 0
 
 
@@ -63,6 +63,37 @@ def test_field_that_nni_refuses_without_a_word(toy: Any) -> None:
 def test_missing_number_of_trials(toy: Any) -> None:
     del toy.config["maxTrialNumber"]
     with pytest.raises(InputError, match="maxTrialNumber is missing"):
+        Experiment.read(toy.write())
+
+
+@pytest.mark.parametrize("number", [0, -1, True, 2.5, "3"])
+def test_number_of_trials_that_is_none(toy: Any, number: Any) -> None:
+    toy.config["maxTrialNumber"] = number
+    with pytest.raises(InputError, match=f"maxTrialNumber must be an integer of at least 1, found {number!r}"):
+        Experiment.read(toy.write())
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ({"device": "host-onnxruntme"}, "Did you mean 'host-onnxruntime'"),
+        ({"csv": "nothing.csv"}, r"nothing\.csv: expected a CSV of measurements, found nothing"),
+        ({"csv": "proxy.csv", "column": "zz"}, "unknown device 'zz'"),
+        ({"csv": "few.csv"}, r"few\.csv: expected at least 3 measurements, found 2"),
+        ({"dataset": "halp", "path": "."}, "Did you mean 'help'"),
+    ],
+)
+def test_sources_are_looked_up_before_anything_is_measured(toy: Any, source: dict[str, Any], message: str) -> None:
+    toy.write_latencies("few.csv", 2, seed=0)
+    toy.class_args["targets"]["phone"] = source
+    with pytest.raises(InputError, match=message):
+        Experiment.read(toy.write())
+
+
+def test_another_search_space(toy: Any) -> None:
+    toy.config.pop("searchSpaceFile", None)
+    toy.config["searchSpace"] = {"x": {"_type": "choice", "_value": [1, 2]}}
+    with pytest.raises(InputError, match="the experiment's search space is not that of"):
         Experiment.read(toy.write())
 
 

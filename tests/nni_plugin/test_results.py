@@ -24,6 +24,7 @@ def test_front_is_that_of_all_targets() -> None:
     assert front == ["fast and bad", "slow and good", "good for one"]
     assert [result.arch for result in front_of(RESULTS, ["phone"])] == ["fast and bad", "slow and good"]
     assert front_of([], ["phone"]) == []
+    assert [result.arch for result in front_of(RESULTS, ["phone"], {"phone": 2.0})] == ["fast and bad"]
 
 
 def test_csv_and_table(tmp_path: Path) -> None:

@@ -104,9 +104,9 @@ class TestAdapt:
         )
         found = rows(folder / "p.csv")
         assert [row["arch"] for row in found] == population.archs
-        predicted = np.array([float(row["predicted_ms_phone"]) for row in found])
+        predicted = np.array([float(row["predicted_latency_ms_phone"]) for row in found])
         assert np.median(np.abs(predicted / population.device(kernels=2, macs=0.3) - 1)) < 0.03
-        assert all(float(row["std_ms_tablet"]) > 0 for row in found)
+        assert all(float(row["std_latency_ms_tablet"]) > 0 for row in found)
 
     def test_other_space(self, folder):
         (folder / "fbnet.csv").write_text("# space: fbnet\narch,latency_ms\n" + ",".join(["0"] * 22) + ",1\n")
@@ -128,7 +128,7 @@ class TestRank:
             3,
         )
         assert "fastest on phone: 3 of 15625" in output
-        predicted = [float(row["predicted_ms_phone"]) for row in rows(folder / "r.csv")]
+        predicted = [float(row["predicted_latency_ms_phone"]) for row in rows(folder / "r.csv")]
         assert predicted == sorted(predicted)
         assert len(predicted) == 15625
 

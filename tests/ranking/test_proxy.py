@@ -149,6 +149,14 @@ class TestSuggest:
             model.suggest(population.archs, 5, seed=-1)
 
 
+def test_fitting_anew_leaves_targets_as_they_were(population):
+    model = ProxyLatencyModel("nasbench201").fit(population.archs, population.device(macs=2))
+    target = model.adapt(population.archs[:20], population.device(kernels=2)[:20])
+    before = target.predict(population.archs)
+    model.fit(population.archs[::2], population.device(live=3)[::2])
+    assert np.array_equal(target.predict(population.archs), before)
+
+
 class TestRefusals:
     @pytest.mark.parametrize("stage", ["fit", "adapt"])
     @pytest.mark.parametrize(
@@ -178,7 +186,7 @@ class TestRefusals:
     def test_unknown_space(self):
         with pytest.raises(UnknownNameError, match="Did you mean 'nasbench201'"):
             ProxyLatencyModel("nasbench-201")
-        with pytest.raises(InputError, match="expected a search space or the name of one, .* found None"):
+        with pytest.raises(InputError, match=r"expected a search space or the name of one, .* found None"):
             ProxyLatencyModel(None)
 
     def test_not_fitted(self, population):

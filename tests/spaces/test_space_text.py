@@ -40,6 +40,7 @@ def test_own_space_is_found_by_module_and_class():
         ("absent_module:Space", InputError, "expected an importable module:Class"),
         ("pathlib:Path", InputError, "expected a subclass"),
         ("pathlib:Paht", InputError, "expected an importable module:Class"),
+        ("nasbench201:channels=4", InputError, r"parameters are written nasbench201\(channels=4"),
         (None, InputError, "expected a search space or the name of one"),
     ],
 )
