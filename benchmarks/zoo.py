@@ -7,8 +7,9 @@ windows, since users choose between networks of similar latency. Beside it, on t
 latencies, multiply-accumulates, and activations. For our predictions also: the share of the measurements inside the
 90 % intervals.
 
-Each seed draws the half of the zoo from which the 20 are suggested. The method has one setting that was chosen with
-these devices in sight, which latencies of the proxy's are suggested; without it (``unrestricted``) is a row of its own.
+Each seed draws the half of the zoo from which the 20 are suggested. No device is held out from the method's design:
+that it works on logarithms and takes the proxy's measurements as they are was decided with these devices in sight, and
+so was which latencies of the proxy's are suggested; ``unrestricted`` is without the latter.
 Run: ``python -m benchmarks.zoo``.
 """
 

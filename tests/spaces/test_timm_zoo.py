@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from nas_proxy import get_space
-from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
 from nas_proxy.spaces import _timm_table, space_text
 from nas_proxy.spaces._timm_table import SHIPPED, extend_table, read_table
 from nas_proxy.spaces.timm_zoo import TimmZoo
@@ -132,6 +134,14 @@ def test_a_network_of_ones_own_joins_the_zoo(zoo, tmp_path, monkeypatch):
     assert np.array_equal(both.features(["resnet50@224"]), zoo.features(["resnet50@224"]))
     with pytest.raises(InputError, match="of your own: build it yourself"):
         both.build(own)
+
+
+def test_building_and_tracing_without_timm_say_what_to_install(zoo, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "timm", None)
+    assert zoo.features(["resnet50@224"]).shape[0] == 1  # ranking needs no timm
+    for call in (lambda: zoo.build("resnet50@224"), lambda: extend_table(tmp_path / "table.csv", ["resnet18@96"])):
+        with pytest.raises(MissingDependencyError, match=r"pip install 'nas-proxy\[timm\]'"):
+            call()
 
 
 def test_a_table_of_failures_only_is_not_written(tmp_path):
