@@ -82,6 +82,9 @@ class SearchEngine:
         self._failed: list[str] = []
         self._candidates = candidates_of(self.space, self.targets)
         self._kernels: dict[int, Kernel] = {}
+        self._latency_ms: dict[
+            str, dict[str, float]
+        ] = {}  # predictions made before; each state names them
 
     # -- ask and tell ------------------------------------------------------------------------------------------------
 
@@ -266,8 +269,11 @@ class SearchEngine:
             self._pending.remove(text)
 
     def _latencies(self, texts: Iterable[str]) -> list[dict[str, float]]:
-        archs = [self.space.from_str(text) for text in texts]
-        return [self._named(row) for row in self.targets.predict(archs)] if archs else []
+        texts = list(texts)
+        if new := [text for text in texts if text not in self._latency_ms]:
+            rows = self.targets.predict([self.space.from_str(text) for text in new])
+            self._latency_ms |= {text: self._named(row) for text, row in zip(new, rows, strict=True)}
+        return [dict(self._latency_ms[text]) for text in texts]
 
     def _named(self, latency_ms: NDArray[np.float64]) -> dict[str, float]:
         return dict(zip(self.targets.names, latency_ms.tolist(), strict=True))
