@@ -152,7 +152,8 @@ def earlier_models(engine: Any) -> tuple[list[Any], list[Any]]:
             continue
         parameters = job.hyperParameters[0]
         model = nni.load(nni.dump(parameters.parameters))
-        model.status = engine._interpret_trial_job_status(job.status)
+        resumed = job.status == "ADD_RESUMED"  # NNI's word until the trial starts, which its engine takes for failed
+        model.status = ModelStatus.Training if resumed else engine._interpret_trial_job_status(job.status)
         if model.status == ModelStatus.Trained and job.finalMetricData:
             model.metrics.final = job.finalMetricData[-1].data
             trained.append(model)

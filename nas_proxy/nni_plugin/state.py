@@ -24,6 +24,7 @@ class StateFile:
         self.path = Path(path)
         self.previous = self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
         self._lock: int | None = None
+        self._damaged = False
 
     @classmethod
     def inside(cls, folder: Path) -> StateFile:
@@ -62,9 +63,10 @@ class StateFile:
         """
         try:
             waiting = write_json(self.path.with_name(f"{self.path.stem}.next{self.path.suffix}"), state)
-            if self.path.exists():
+            if self.path.exists() and not self._damaged:
                 os.replace(self.path, self.previous)
             os.replace(waiting, self.path)
+            self._damaged = False
         except OSError as error:
             raise InputError(
                 f"the state of the search cannot be written to {self.path}: {error.strerror or error}. "
@@ -85,6 +87,7 @@ class StateFile:
                 continue
             except (OSError, ValueError) as error:
                 damaged.append(f"{path} ({error})")
+                self._damaged = self._damaged or path == self.path  # it must never take the place of the previous one
                 continue
             if damaged:
                 _logger.warning("%s is damaged; the state before it is used: %s", damaged[0], path)

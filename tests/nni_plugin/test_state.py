@@ -34,6 +34,17 @@ def test_damaged_state_gives_way_to_the_previous_aloud(tmp_path: Path, caplog: p
     assert "is damaged; the state before it is used" in caplog.text
 
 
+def test_damaged_state_never_replaces_the_previous(tmp_path: Path) -> None:
+    file = StateFile(tmp_path / "search.json")
+    file.write({"number": 1})
+    file.write({"number": 2})
+    file.path.write_text("{")
+    file.read()
+    file.write({"number": 3})
+    file.path.write_text("{")
+    assert file.read() == {"number": 1}
+
+
 def test_crash_between_the_two_renames(tmp_path: Path) -> None:
     file = StateFile(tmp_path / "search.json")
     file.write({"number": 1})

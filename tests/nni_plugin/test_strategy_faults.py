@@ -114,7 +114,7 @@ def test_killed(script: Script, model_space: Any, tmp_path: Path, faults: Any) -
     script.start("run", models=3)
     family = script.training(2)
     script.process.kill()
-    script.process.wait()
+    script.finish()
     faults.note("strategy: script killed", script.results, script.trained)
     assert psutil.wait_procs(family.values(), timeout=60)[1] == []
 
@@ -127,6 +127,7 @@ def test_killed(script: Script, model_space: Any, tmp_path: Path, faults: Any) -
     assert script.results == reference[:2]
     assert [line_of(failure["arch"]) for failure in script.state["failures"]] == reference[2:]
     assert list(dict.fromkeys(script.trained)) == reference
+    assert len(script.trained) == 4, "what was in training when the script died is trained once more"
     faults.check(script.results, script.trained)
 
 
