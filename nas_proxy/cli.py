@@ -65,6 +65,20 @@ def inspect(
     Console().print(render(annotate(from_onnx(model, batch=batch), precision), rows=rows))
 
 
+@app.command()
+def schedule(
+    model: Annotated[str, typer.Argument(help="Path of an ONNX model.")],
+    device: Annotated[str, typer.Option(help="A pipeline of Edge TPUs, by name or path.")] = "edge-tpu-x4",
+    scheduler: Annotated[str | None, typer.Option(help="Instead of the one that the device names.")] = None,
+    batch: Annotated[int | None, typer.Option(help="The batch size, where the model leaves it open.")] = None,
+) -> None:
+    """Cut an ONNX model into the stages of a pipeline of Edge TPUs."""
+    from nas_proxy.graph import from_onnx
+    from nas_proxy.scheduling._show import schedule_on
+
+    Console().print(schedule_on(from_onnx(model, batch=batch), device, scheduler), highlight=False, soft_wrap=False)
+
+
 @app.command("map")
 def map_layer(
     layer: Annotated[str, typer.Option(help="Such as conv:64x64x56x56x3x3 (K, C, P, Q, R, S) or gemm:128x768x768.")],

@@ -1,0 +1,52 @@
+"""``nas-proxy schedule``: from an ONNX file to stages a person can read."""
+
+from __future__ import annotations
+
+import pytest
+from torch import nn
+from typer.testing import CliRunner
+
+from nas_proxy.cli import app
+from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.graph import from_torch, save_onnx
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    layers = [module for _ in range(6) for module in (nn.Conv2d(64, 64, 3, padding=1), nn.ReLU())]
+    return save_onnx(from_torch(nn.Sequential(*layers), (1, 64, 32, 32)), tmp_path_factory.mktemp("models") / "m.onnx")
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["schedule", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("scheduler", ["respect", "dp", "compiler"])
+def test_stages_and_gains(model, scheduler):
+    result = run(model, "--device", "edge-tpu-x2", "--scheduler", scheduler)
+    assert result.exit_code == 0, result.output
+    assert "inputs a second" in result.output
+    assert "x one device" in result.output
+    rows = [line.split() for line in result.output.splitlines() if line.strip()[:1] in {"1", "2"}]
+    assert [row[0] for row in rows[:2]] == ["1", "2"]
+    assert sum(int(row[1]) for row in rows[:2]) == 12
+
+
+def test_one_device(model):
+    result = run(model, "--device", "edge-tpu")
+    assert result.exit_code == 0, result.output
+    assert "x one device" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("--device", "eyeriss"), InputError, "eyeriss is no pipeline of Edge TPUs"),
+        (("--device", "edge-tpu-x3"), UnknownNameError, "Did you mean 'edge-tpu"),
+        (("--scheduler", "respct"), UnknownNameError, "Did you mean 'respect'"),
+    ],
+)
+def test_wrong_names(model, arguments, error, message):
+    result = run(model, *arguments)
+    assert isinstance(result.exception, error)
+    assert message in str(result.exception)
