@@ -1,4 +1,4 @@
-"""The learned rewriter: the policy's rollouts, each followed by a climb; at least as good as greedy search."""
+"""The learned rewriter: the policy's rollouts and branches, followed by climbs; at least as good as greedy search."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._rule import Rule
@@ -23,20 +24,22 @@ SHIPPED = Path(__file__).parents[1] / "xrlflow" / "weights.safetensors"
 
 
 class LearnedRewriter:
-    """X-RLflow: the most probable substitution each time, then samples, then from the best graph so far again.
+    """X-RLflow: rollouts of the policy from the best graph so far and from the original, each followed by a climb.
 
-    A greedy climb from the original comes first and is paid for from the same budget, so that the result is at least as
-    good as greedy search wherever that ends within the budget.
+    The first rollout takes the most probable substitution each time, later ones draw. Where a rollout from the best
+    graph finds nothing, a climb is tried behind each single substitution, in the order of the policy. A greedy climb
+    from the original comes first and is paid for from the same budget, so that the result is at least as good as greedy
+    search wherever that ends within the budget.
 
     Args:
         policy: the trained network, its file, or None for the one that ships.
         samples: rollouts that draw substitutions by their probability, after the one that takes the most probable.
-        length: substitutions of a rollout at most; by default as many as the graph has nodes, at least 40.
+        length: substitutions of a rollout at most; by default 40.
     """
 
     name = "learned"
 
-    def __init__(self, policy: Policy | str | Path | None = None, samples: int = 6, length: int | None = None) -> None:
+    def __init__(self, policy: Policy | str | Path | None = None, samples: int = 6, length: int = 40) -> None:
         self.policy = policy if isinstance(policy, Policy) else load_policy(policy or SHIPPED)
         self.samples, self.length = samples, length
 
@@ -49,21 +52,39 @@ class LearnedRewriter:
         def walk(first: State, budget: Budget) -> None:
             climb(first, budget)
             for sample in range(1 + self.samples):
-                for origin in dict.fromkeys((first, budget.best or first)):
-                    climb(self._rollout(origin, budget, rng if sample else None), budget)
+                best = None
+                while budget.best is not best:  # as long as something better is found from the best
+                    best = budget.best or first
+                    climb(self._rollout(best, budget, rng if sample else None), budget)
+                    if budget.best is best:
+                        self._branch(best, budget)
+                climb(self._rollout(first, budget, rng if sample else None), budget)
 
         return search(self.name, walk, graph, cost, evaluations, seconds, rules)
 
+    def _branch(self, state: State, budget: Budget) -> None:
+        """Climb from behind each substitution, the most probable first, until one of them leads to something better."""
+        episode = Episode(state, budget)
+        if not episode.done:
+            p = self._probabilities(episode)[:-1]
+            for index in np.argsort(-p, kind="stable"):
+                climb(state.move(episode.candidates[index]), budget)
+                if budget.best is not state:
+                    return
+
     @torch.no_grad()
+    def _probabilities(self, episode: Episode) -> NDArray[np.float64]:
+        """Of each candidate, and of stopping."""
+        log_p, _ = self.policy(collate([observe(episode)]))
+        return log_p.double().exp().numpy()
+
     def _rollout(self, first: State, budget: Budget, rng: np.random.Generator | None) -> State:
         """The cheapest state of one rollout; the most probable one without ``rng``."""
-        length = self.length or max(40, len(first.graph.nodes))
-        episode = Episode(first, budget, length)
+        episode = Episode(first, budget, self.length)
         best = first
         while not episode.done:
             budget.check()
-            log_p, _ = self.policy(collate([observe(episode)]))
-            p = log_p.double().exp().numpy()
+            p = self._probabilities(episode)
             if rng is None:
                 action = int(p[:-1].argmax()) if p[-1] < 0.5 else len(p) - 1
             else:
