@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
@@ -32,23 +33,25 @@ def table(annotation: Annotation, *, rows: int | None = None) -> Table:
     if rows is not None:
         costs = annotation.costs
         shown = set(sorted(shown, key=lambda i: (-costs[i].macs, -costs[i].input_bytes - costs[i].output_bytes))[:rows])
-    made = Table(title=f"{len(shown)} of {len(annotation.costs)} operators" if rows is not None else "operators")
-    for heading in ("node", "operator", "kind", "output"):
-        made.add_column(heading, overflow="fold")
-    for heading in ("M MACs", "parameters kB", "in kB", "out kB"):
+    title = f"{len(shown)} of {len(annotation.costs)} operators" if rows is not None else "operators"
+    made = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    made.add_column("node", overflow="fold")  # names are read in full, and broken where the terminal is narrow
+    for heading in ("operator", "output"):
+        made.add_column(heading, no_wrap=True)
+    for heading in ("M MACs", "weights kB", "in kB", "out kB"):
         made.add_column(heading, justify="right", no_wrap=True)
     for i, cost in enumerate(annotation.costs):
         if i in shown:
             shape = "x".join(map(str, annotation.graph.values[cost.node.makes[0]].shape)) if cost.node.makes else ""
-            made.add_row(cost.node.name, cost.node.operator, cost.kind, shape, *_numbers(cost))
+            made.add_row(cost.node.name, cost.node.operator, shape, *_numbers(cost))
     return made
 
 
-def picture(annotation: Annotation, *, width: int = 96) -> Text:
+def picture(annotation: Annotation, *, width: int = 66) -> Text:
     """MACs, parameters and activations along the network: each column is an equal share of its operators."""
     costs = annotation.costs
     width = max(1, min(width, len(costs)))
-    lines = Text("\nfrom input to output, each column the same number of operators, each row scaled to its largest:\n")
+    lines = Text("\nfrom input to output; equal numbers of operators a column:\n")
     for label, values in [
         ("MACs       ", [c.macs for c in costs]),
         ("parameters ", [c.parameter_bytes for c in costs]),
@@ -64,9 +67,9 @@ def picture(annotation: Annotation, *, width: int = 96) -> Text:
 
 
 def _kinds(annotation: Annotation) -> Table:
-    made = Table(title="by kind of operator")
+    made = Table(title="by kind of operator", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     made.add_column("kind")
-    for heading in ("operators", "M MACs", "parameters kB", "in kB", "out kB", "share of MACs"):
+    for heading in ("number", "M MACs", "weights kB", "in kB", "out kB", "of all MACs"):
         made.add_column(heading, justify="right")
     for kind, cost in annotation.by_kind.items():
         count = sum(c.kind == kind for c in annotation.costs)
