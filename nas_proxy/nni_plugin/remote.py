@@ -88,7 +88,9 @@ def require_ready(machine: Machine, command: str, code_directory: Path) -> None:
         f"{path}export NAS_PROXY_CHECK=1; {command}"
     )
     with tempfile.TemporaryDirectory() as scratch, tempfile.TemporaryFile() as code:
-        subprocess.run(["tar", "-czf", "-", "--exclude-vcs", "-C", str(code_directory), "."], stdout=code, check=True)
+        pack = ["tar", "-czf", "-", "--exclude-vcs", "--warning=no-file-changed", "-C", str(code_directory), "."]
+        if subprocess.run(pack, stdout=code).returncode > 1:  # 1: a file changed meanwhile
+            raise InputError(f"{code_directory}: cannot be packed to be copied to {machine.host} (see above).")
         code.seek(0)
         try:
             done = subprocess.run(
