@@ -2,7 +2,8 @@
 2021).
 
 One pickle, ``{space: {dataset: {"config": [...], "<device>_latency": [...], "<device>_energy": [...]}}}``; latencies in
-ms, in the order of ``config``, whose entries have the cell in ``arch_str``.
+ms, in the order of ``config``, whose entries have the cell of NAS-Bench-201 in ``arch_str`` and the operators of FBNet in
+``op_idx_list``. Energies are left where they are: tables here are of latencies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from nas_proxy.datasets._pickle import load_numbers
 from nas_proxy.datasets._read import latencies
 from nas_proxy.datasets.tables import LatencyTable
 from nas_proxy.errors import InputError, UnknownNameError
-from nas_proxy.spaces import get_space
+from nas_proxy.spaces import SearchSpace, get_space
 
 __all__ = ["read_hw_nas_bench"]
 
@@ -40,7 +41,7 @@ def read_hw_nas_bench(path: str | Path, space: str = "nasbench201", dataset: str
     if not isinstance(data, dict) or not isinstance(data.get("config"), list):
         raise InputError(f"{path}: expected lists 'config' and '<device>{_SUFFIX}' for {space} on {dataset}.")
     known = get_space(space)
-    archs = tuple(known.from_str(_text(config, row, path)) for row, config in enumerate(data["config"]))
+    archs = tuple(_arch(known, config, f"{path}: config, row {row}") for row, config in enumerate(data["config"]))
     names = sorted(name for name in data if isinstance(name, str) and name.endswith(_SUFFIX))
     if not names:
         raise InputError(f"{path}: expected lists '<device>{_SUFFIX}', found {', '.join(map(str, data))}.")
@@ -49,8 +50,11 @@ def read_hw_nas_bench(path: str | Path, space: str = "nasbench201", dataset: str
     return LatencyTable(space, archs, devices, np.stack(columns, axis=1))
 
 
-def _text(config: Any, row: int, path: str | Path) -> str:
+def _arch(space: SearchSpace, config: Any, where: str) -> Any:
+    operators = config.get("op_idx_list") if isinstance(config, dict) else None
+    if isinstance(operators, list):
+        return space.from_str(space.to_str(tuple(operators)))
     text = config.get("arch_str") if isinstance(config, dict) else config
     if not isinstance(text, str):
-        raise InputError(f"{path}: config, row {row}: expected an architecture's text, found {config!r}.")
-    return text
+        raise InputError(f"{where}: expected an architecture's text or operators, found {config!r}.")
+    return space.from_str(text)

@@ -243,6 +243,17 @@ def test_hw_nas_bench(tmp_path):
     assert load_latencies("hw-nas-bench", path, dataset="cifar100").latency_ms("fpga").tolist() == [9] * 5
 
 
+def test_fbnet_in_hw_nas_bench(tmp_path):
+    archs = [tuple(int(i) for i in np.random.default_rng(seed).integers(0, 9, 22)) for seed in range(4)]
+    configs = [{"dataset": "cifar100", "op_idx_list": list(arch), "arch_str": "A" * 22} for arch in archs]
+    value = {"fbnet": {"cifar100": {"config": configs, "edgegpu_latency": [1.0, 2.0, 3.0, 4.0]}}}
+    table = load_latencies("hw-nas-bench", write(tmp_path / "hw.pickle", value), space="fbnet", dataset="cifar100")
+    assert table.archs == tuple(archs)
+    value["fbnet"]["cifar100"]["config"][2] = {"op_idx_list": [99] * 22}
+    with pytest.raises(InputError, match="fbnet"):
+        load_latencies("hw-nas-bench", write(tmp_path / "bad.pickle", value), space="fbnet", dataset="cifar100")
+
+
 @pytest.mark.parametrize(
     ("value", "options", "error", "said"),
     [
