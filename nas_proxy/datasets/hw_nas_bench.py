@@ -2,7 +2,7 @@
 2021).
 
 One pickle, ``{space: {dataset: {"config": [...], "<device>_latency": [...], "<device>_energy": [...]}}}``; latencies in
-ms, in the order of ``config``, whose entries have the cell of NAS-Bench-201 in ``arch_str`` and the operators of FBNet in
+ms, in the order of ``config``, whose entries have the cell of NAS-Bench-201 in ``arch_str`` and FBNet's operators in
 ``op_idx_list``. Energies are left where they are: tables here are of latencies.
 """
 
