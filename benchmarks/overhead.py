@@ -167,7 +167,8 @@ def faults() -> list[dict[str, Any]]:
         tests = Path(__file__).parents[1] / "tests" / "nni_plugin"
         files = [tests / "test_faults.py", tests / "test_strategy_faults.py"]
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-m", "slow or not slow", *map(str, files)]
-        done = subprocess.run([*command, f"--junitxml={report}"], cwd=tests.parents[1])
+        options = ["-o", "junit_family=xunit1", f"--junitxml={report}"]  # the family that has properties
+        done = subprocess.run([*command, *options], cwd=tests.parents[1])
         rows = [
             json.loads(entry.attrib["value"])
             for entry in xml.parse(report).iter("property")

@@ -70,6 +70,8 @@ def load_config(path: Path) -> Any:
 
     try:
         config = ExperimentConfig.load(path)
+        if getattr(config.training_service, "platform", None) == "remote" and config.nni_manager_ip is None:
+            config.nni_manager_ip = "127.0.0.1"  # by a tunnel; NNI would look for an address that it may not have
         config.canonical_copy()  # this is what validates
         return config
     except Exception as error:

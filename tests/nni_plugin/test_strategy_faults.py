@@ -42,7 +42,7 @@ class Script:
 
     def finish(self) -> str:
         assert self.process is not None
-        return self.process.communicate(timeout=240)[0]
+        return self.process.communicate(timeout=600)[0]
 
     def training(self, n: int) -> dict[str, psutil.Process]:
         """NNI's processes, with the n-th model in training."""
