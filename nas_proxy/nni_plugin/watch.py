@@ -41,6 +41,10 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
                 status, errors = manager.client.status()
                 jobs = manager.client.trials()
                 silent = 0
+                if (needed := trials + _spent(jobs)) != allowed:
+                    manager.client.set_max_trials(needed)
+                    allowed = needed
+                    continue  # perhaps NNI was done, and is not any more
             except requests.RequestException as error:
                 silent += 1
                 if silent >= _SILENCE:
@@ -48,10 +52,6 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
                 time.sleep(_POLL_S)
                 continue
             succeeded, failed = sum(job.status == "SUCCEEDED" for job in jobs), sum(job.failed for job in jobs)
-            if (needed := trials + _spent(jobs)) != allowed:
-                manager.client.set_max_trials(needed)
-                allowed = needed
-                continue  # perhaps NNI was done, and is not any more
             progress.update(task, completed=succeeded + failed, note=_note(state.read(), failed))
             if status == "ERROR":
                 raise ExperimentError("\n".join(manager.client.tuner_errors() or errors))
