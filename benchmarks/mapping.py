@@ -85,6 +85,7 @@ METHODS = {
     "long run": Method(without_critic, 50_000, {"edp": 1, "latency": 1}, group="best known"),
     "ppo": _compared("ppo", 10_000, 1, 1, pairs=4),
     "ppo-archgym": _compared("ppo-archgym", 10_000, 1, 1, pairs=4),
+    "ppo-masked, budget 1,000": _compared("ppo-masked", 1_000, 1, 1, pairs=4),
     "ppo-masked": _compared("ppo-masked", 10_000, 1, 1, pairs=2),
     "agents: random clusters": _ablation(partial(without_critic, clusters="random"), 1_000),
     "agents: no clusters": _ablation(partial(without_critic, clusters="none"), 1_000),
@@ -429,6 +430,8 @@ def main() -> None:
         results[f"{objective}: times fewer evaluations: mean, least, most"] = sample_ratios(store, objective)
     results["evaluations to reach Timeloop's mapper"] = against_timeloop(store)
     results["seconds per 1,000 evaluations"] = cost_of_search(store)
+    if (RUNS / "networks.json").exists():
+        results["whole networks"] = json.loads((RUNS / "networks.json").read_text())
     if not arguments.report:
         results["mappings per CPU second by batch"] = {"cost model": throughput(store)}
         results["whole networks"] = networks(RUNS / "networks.json")
