@@ -468,3 +468,12 @@ def _pad(b, out, x, pad, mode="constant", value=None):
 @_translation("pixel_shuffle")
 def _pixel_shuffle(b, out, x, upscale_factor):
     return b.emit("DepthToSpace", [x], out.shape, out.dtype, blocksize=upscale_factor, mode="CRD")
+
+
+@_translation("channel_shuffle")
+def _channel_shuffle(b, out, x, groups):
+    batch, channels, *rest = out.shape
+    grouped, shuffled = ((batch, i, j, *rest) for i, j in [(groups, channels // groups), (channels // groups, groups)])
+    x = b.emit("Reshape", [x, b.ints(grouped)], grouped, out.dtype, allowzero=1)
+    x = b.emit("Transpose", [x], shuffled, out.dtype, perm=(0, 2, 1, *range(3, len(grouped))))
+    return b.emit("Reshape", [x, b.ints(out.shape)], out.shape, out.dtype, allowzero=1)

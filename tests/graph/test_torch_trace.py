@@ -133,7 +133,8 @@ def test_what_networks_do_besides_convolving():
             y = functional.avg_pool2d(x, 3, 1, 1) + functional.max_pool2d(x, 3, 1, 1)
             a, b = y.chunk(2, 1)
             z = torch.cat([a, b * 2 - 1, torch.stack([a, b]).mean(0)], 1).clamp(0, 6)
-            u = functional.pixel_shuffle(self.deconv(x), 2)[:, :, ::2, 1:]
+            u = functional.channel_shuffle(self.deconv(x), 2)
+            u = functional.pixel_shuffle(u, 2)[:, :, ::2, 1:]
             scores = functional.scaled_dot_product_attention(x, x, x, is_causal=True)
             return (
                 functional.silu(z),
@@ -165,6 +166,12 @@ def test_changes_through_a_view_take_the_exporters_way():
             return y + 1
 
     check(ThroughView(), torch.randn(2, 5), compare_exporter=False)
+
+
+def test_channels_are_shuffled_without_the_exporter(monkeypatch):
+    monkeypatch.setattr(torch.onnx, "export", None)
+    graph = from_torch(nn.ChannelShuffle(2), (1, 8, 4, 4))
+    assert [node.operator for node in graph.nodes] == ["Reshape", "Transpose", "Reshape"]
 
 
 def test_an_operator_without_translation_takes_the_exporters_way():
