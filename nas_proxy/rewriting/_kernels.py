@@ -59,6 +59,7 @@ def _is_plain(x: np.ndarray, given: dict[str, Any]) -> bool:
         return False
     pads, kernel = given["pads"] or [0] * 4, given["kernel_shape"]
     fits = pads[:2] == pads[2:] and all(2 * p <= k for p, k in zip(pads, kernel, strict=False))
+    fits = fits and all(n + 2 * p >= k for n, p, k in zip(x.shape[2:], pads, kernel, strict=False))
     return fits and all(d == 1 for d in given["dilations"] or [1])
 
 
