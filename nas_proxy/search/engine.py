@@ -82,9 +82,7 @@ class SearchEngine:
         self._failed: list[str] = []
         self._candidates = candidates_of(self.space, self.targets)
         self._kernels: dict[int, Kernel] = {}
-        self._latency_ms: dict[
-            str, dict[str, float]
-        ] = {}  # predictions made before; each state names them
+        self._latency_ms: dict[str, dict[str, float]] = {}  # predictions made before; each state names them
 
     # -- ask and tell ------------------------------------------------------------------------------------------------
 
