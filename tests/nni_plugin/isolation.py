@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from nas_proxy.nni_plugin.ports import free_port
+
 
 class Namespace:
     """Mounts and network interfaces of its own, for commands run inside; gone with :meth:`close`."""
@@ -72,3 +74,9 @@ class Disk:
 
     def make_writable(self, writable: bool) -> None:
         self._namespace.call("mount", "-o", f"remount,{'rw' if writable else 'ro'}", str(self._folder))
+
+
+def port_of_this_worker() -> int:
+    """A free port that no test in another pytest process takes at the same time, nor `nas-proxy run`."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return free_port(10_000 + 1_000 * worker)

@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
+from isolation import port_of_this_worker
 
 from nas_proxy.nni_plugin.client import ManagerClient
-from nas_proxy.nni_plugin.ports import free_port
 
 pytestmark = pytest.mark.nni
 
@@ -59,7 +59,7 @@ class Nnictl:
     """NNI's own command for experiments: ``nnictl`` as NNI installs it, or through ``nas-proxy``, on a port."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        self.port = port_of_this_worker()
         self.client = ManagerClient(self.port)
         self._folder = folder
 

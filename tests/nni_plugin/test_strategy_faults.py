@@ -12,9 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
+from isolation import port_of_this_worker
 
 from nas_proxy.errors import InputError
-from nas_proxy.nni_plugin.ports import free_port
 
 pytestmark = [pytest.mark.nni, pytest.mark.filterwarnings("ignore:.*is found to be not a nn.Module:RuntimeWarning")]
 
@@ -32,7 +32,7 @@ class Script:
     def start(self, action: str, models: int) -> None:
         script = Path(__file__).with_name("nas_script.py")
         self.process = subprocess.Popen(
-            [sys.executable, script, action, self.folder, str(free_port()), str(models)],
+            [sys.executable, script, action, self.folder, str(port_of_this_worker()), str(models)],
             cwd=script.parent,  # where the trials look for toy_nas
             env=os.environ | {"OMP_NUM_THREADS": "1", "TRAIN_S": "2"},
             stdout=subprocess.PIPE,
