@@ -29,12 +29,14 @@ def port_is_free(port: int) -> bool:
 
 
 def free_port(first: int = DEFAULT_PORT) -> int:
-    """The first port from ``first`` on that is free together with the next, which NNI takes for remote machines.
+    """The first free port at an even distance from ``first``, with a free neighbour.
+
+    NNI listens to remote machines on the next port, some seconds later: nobody else who asks here may have taken it.
 
     Raises:
         InputError: none of the next hundred is free.
     """
-    for port in range(first, min(first + 100, 65535)):
+    for port in range(first, min(first + 100, 65535), 2):
         if port_is_free(port) and port_is_free(port + 1):
             return port
     raise InputError(f"no free port from {first} to {first + 99}: stop a server, or give another with --port.")
