@@ -13,9 +13,10 @@ import numpy as np
 from nas_proxy.datasets import LatencyTable, load_latencies
 from nas_proxy.devices import get_device, measure
 from nas_proxy.errors import InputError
-from nas_proxy.nni_plugin.settings import SearchSettings, Source
-from nas_proxy.ranking import ProxyLatencyModel
+from nas_proxy.nni_plugin.settings import SearchSettings, Source, Target
+from nas_proxy.ranking import Monotonicity, ProxyLatencyModel
 from nas_proxy.ranking._measurements import FEWEST
+from nas_proxy.ranking.target import TargetLatencyModel
 from nas_proxy.spaces import SearchSpace, space_text
 
 __all__ = ["LatencyModels", "prepare", "require_sources"]
@@ -53,11 +54,12 @@ def prepare(settings: SearchSettings, folder: Path, on_progress: OnProgress | No
     collect = _Collector(space, folder / "measurements", settings.seed, on_progress)
     proxy_table = collect.proxy(settings.proxy)
     proxy = ProxyLatencyModel(space).fit(proxy_table.archs, _latency_ms(proxy_table))
-    tables = {name: collect.target(name, target, proxy) for name, target in settings.targets.items()}
+    adapted = {name: collect.target(name, target, proxy) for name, target in settings.targets.items()}
+    tables = {name: table for name, (table, _) in adapted.items()}
     return LatencyModels(
         space=space,
         proxy=proxy,
-        targets={name: proxy.adapt(table.archs, _latency_ms(table)) for name, table in tables.items()},
+        targets={name: model for name, (_, model) in adapted.items()},
         samples={"proxy": proxy_table, **tables},
         evidence={
             "the settings": settings.fingerprint,
@@ -101,13 +103,25 @@ class _Collector:
             table = _rows(table, rng.choice(len(table), source.samples, replace=False))
         return table
 
-    def target(self, name: str, source: Source, proxy: ProxyLatencyModel) -> LatencyTable:
+    def target(self, name: str, source: Target, proxy: ProxyLatencyModel) -> tuple[LatencyTable, TargetLatencyModel]:
+        """The target's measurements and its model; more than at first where its ranking is not good enough yet."""
+        samples = source.samples or (None if source.csv and not source.device else _TARGET_SAMPLES)
+        while True:
+            table = self._suggested(name, source, proxy, samples)
+            model = proxy.adapt(table.archs, _latency_ms(table))
+            if source.least_tau is None or model.monotonicity.kendall_tau >= source.least_tau:
+                return table, model
+            if samples is None or len(table) < samples or samples >= source.most_samples:
+                raise InputError(_too_doubtful(name, source, model.monotonicity, taken_all=samples is None))
+            samples = min(samples + max(samples // 2, 1), source.most_samples)
+
+    def _suggested(self, name: str, source: Source, proxy: ProxyLatencyModel, samples: int | None) -> LatencyTable:
+        """``samples`` measurements chosen by the proxy, which are among those chosen for a larger number; None: all."""
         if source.device is not None:
+            assert samples is not None
             pool = self.space.pool(self.seed)
-            chosen = proxy.suggest(pool, source.samples or _TARGET_SAMPLES, seed=self.seed)
-            return self._measured(name, source, [pool[i] for i in chosen])
+            return self._measured(name, source, [pool[i] for i in proxy.suggest(pool, samples, seed=self.seed)])
         table = _read(source, self.space)
-        samples = source.samples or (_TARGET_SAMPLES if source.dataset else None)
         if samples is not None and samples < len(table):
             table = _rows(table, proxy.suggest(table.archs, samples, seed=self.seed))
         return table
@@ -142,6 +156,20 @@ def _read(source: Source, space: SearchSpace) -> LatencyTable:
     if len(table) < FEWEST:
         raise InputError(f"{where}: expected at least {FEWEST} measurements, found {len(table)}: measure more.")
     return table
+
+
+def _too_doubtful(name: str, source: Target, stated: Monotonicity, taken_all: bool) -> str:
+    low, high = stated.interval
+    more = (
+        "measure more architectures for its table"
+        if taken_all
+        else f"raise most_samples (now {source.most_samples}) if there is hope"
+    )
+    return (
+        f"target {name!r}: with {stated.n} measurements its ranking would agree with the device's own to a Kendall's "
+        f"tau of {stated.kendall_tau:.2f} ({low:.2f} to {high:.2f}), and least_tau asks for {source.least_tau:g}: "
+        f"{stated.verdict}. Give another proxy, {more}, or lower least_tau."
+    )
 
 
 def _latency_ms(table: LatencyTable) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from nas_proxy.errors import InputError
 from nas_proxy.schema import Spec, parse
@@ -54,6 +54,16 @@ class Target(Source):
     """A device to search for, with what must hold on it."""
 
     limit_ms: float | None = Field(None, gt=0, description="Only candidates predicted at or below this are trained.")
+    least_tau: float | None = Field(
+        None, gt=-1, lt=1, description="Kendall's tau that the ranking must state of itself before the search starts."
+    )
+    most_samples: int = Field(60, ge=3, description="How many to measure at most to reach `least_tau`.")
+
+    @classmethod
+    def named(cls, source: str) -> tuple[str, dict[str, str]]:
+        """A name, and the fields of a target that is a CSV, a device's YAML file or a device's name."""
+        path = Path(source)
+        return path.stem, {"csv": source} if path.suffix == ".csv" else {"device": source}
 
 
 class SearchSettings(Spec):
@@ -63,9 +73,23 @@ class SearchSettings(Spec):
     space_parameters: dict[str, int] = Field({}, description="The space's parameters, such as channels.")
     proxy: Source = Field(description="The device that is measured well.")
     targets: dict[str, Target] = Field(min_length=1, description="Devices to search for, by a name of your own.")
+    finalists: int = Field(3, ge=0, description="Networks of each target's front that `run` evaluates at its end.")
     seed: int = Field(0, ge=0)
     folder: str | None = Field(None, description="Where measurements and state go; NNI's checkpoint folder if absent.")
     give_up_after: int = Field(5, ge=1, description="Trials that may fail before any has succeeded.")
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _short_form(cls, targets: Any) -> Any:
+        """A list of devices and CSVs is the short form: ``[eyeriss, phone.csv]``."""
+        if not isinstance(targets, list):
+            return targets
+        if not all(isinstance(source, str) for source in targets):
+            raise ValueError("a list of targets holds names of devices, YAML files and CSVs")
+        named = [Target.named(source) for source in targets]
+        if len(dict(named)) < len(named):
+            raise ValueError("two targets of this list have the same name: give a mapping of names to targets")
+        return dict(named)
 
     @classmethod
     def read(cls, arguments: Mapping[str, Any], source: str = "classArgs", base: Path | None = None) -> SearchSettings:
@@ -107,8 +131,8 @@ class SearchSettings(Spec):
 
     @property
     def fingerprint(self) -> str:
-        """What must not change until a resume: all but the folder of the state and when to give up."""
-        text = json.dumps(self.model_dump(exclude={"folder", "give_up_after"}), sort_keys=True)
+        """What must not change until a resume: all but the folder, when to give up and what follows the search."""
+        text = json.dumps(self.model_dump(exclude={"folder", "give_up_after", "finalists"}), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -87,3 +87,25 @@ def test_fingerprint_knows_what_must_not_change() -> None:
     first = SearchSettings.read(GOOD)
     assert SearchSettings.read(GOOD | {"folder": "/elsewhere"}).fingerprint == first.fingerprint
     assert SearchSettings.read(GOOD | {"seed": 1}).fingerprint != first.fingerprint
+
+
+def test_a_list_of_targets_is_the_short_form(tmp_path: Path) -> None:
+    settings = SearchSettings.read(GOOD | {"targets": ["eyeriss", "mine.yaml", "pixel3.csv"]}, base=tmp_path)
+    assert {name: (target.device, target.csv) for name, target in settings.targets.items()} == {
+        "eyeriss": ("eyeriss", None),
+        "mine": (str(tmp_path / "mine.yaml"), None),
+        "pixel3": (None, str(tmp_path / "pixel3.csv")),
+    }
+
+
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        (["eyeriss", {"csv": "a.csv"}], "targets: .*a list of targets holds names"),
+        (["phone.csv", "other/phone.csv"], "two targets of this list have the same name"),
+        ({"phone": {"csv": "/phone.csv", "least_tau": 1.5}}, "least_tau: .*less than 1"),
+    ],
+)
+def test_bad_targets(targets: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=message):
+        SearchSettings.read(GOOD | {"targets": targets}, base=tmp_path)
