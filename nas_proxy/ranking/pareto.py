@@ -7,7 +7,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from nas_proxy.errors import InputError
 
-__all__ = ["hypervolume", "non_dominated", "pareto_front"]
+__all__ = ["hypervolume", "non_dominated", "pareto_front", "recommended"]
+
+_AS_ACCURATE = 0.99
 
 
 def pareto_front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64]:
@@ -26,6 +28,24 @@ def pareto_front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64
     order = np.lexsort((np.arange(len(accuracy)), -accuracy, latency_ms))
     best_so_far = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order]]))
     return order[accuracy[order] > best_so_far[:-1]]
+
+
+def recommended(accuracy: ArrayLike, latency_ms: ArrayLike, limit_ms: float | None = None) -> int | None:
+    """Which architecture to ship: the most accurate within the limit; without one, the fastest of those that reach 99 %
+    of the best accuracy, since a point that costs twice the time is rarely wanted.
+
+    Returns:
+        Its index, or None where nothing keeps the limit.
+
+    Raises:
+        InputError: lengths differ or a value is not finite.
+    """
+    accuracy, latency_ms = _checked(accuracy, latency_ms)
+    front = pareto_front(accuracy, latency_ms)  # by rising latency and accuracy
+    if limit_ms is not None:
+        front = front[latency_ms[front] <= limit_ms]
+        return int(front[-1]) if len(front) else None
+    return int(front[np.argmax(accuracy[front] >= _AS_ACCURATE * accuracy[front].max())]) if len(front) else None
 
 
 def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.int64]:

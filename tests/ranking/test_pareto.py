@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nas_proxy import hypervolume, pareto_front
 from nas_proxy.errors import InputError
+from nas_proxy.ranking.pareto import recommended
 
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 7)), max_size=12)
 
@@ -48,3 +49,12 @@ def test_refusals(function):
         function([1, 2], [1, 2, 3])
     with pytest.raises(InputError, match="number 1 has accuracy nan"):
         function([1, np.nan], [1, 2])
+
+
+def test_recommended() -> None:
+    accuracy, latency_ms = [50.0, 90.0, 90.5, 91.0, 60.0], [1.0, 2.0, 3.0, 9.0, 8.0]
+    assert recommended(accuracy, latency_ms) == 1  # 90 is 99 % of 91
+    assert recommended(accuracy, latency_ms, limit_ms=4.0) == 2
+    assert recommended(accuracy, latency_ms, limit_ms=1.0) == 0
+    assert recommended(accuracy, latency_ms, limit_ms=0.5) is None
+    assert recommended([], []) is None
