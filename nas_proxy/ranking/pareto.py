@@ -9,7 +9,7 @@ from nas_proxy.errors import InputError
 
 __all__ = ["hypervolume", "non_dominated", "pareto_front", "recommended"]
 
-_AS_ACCURATE = 0.99
+_AS_ACCURATE = 0.01  # relative
 
 
 def pareto_front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64]:
@@ -45,7 +45,10 @@ def recommended(accuracy: ArrayLike, latency_ms: ArrayLike, limit_ms: float | No
     if limit_ms is not None:
         front = front[latency_ms[front] <= limit_ms]
         return int(front[-1]) if len(front) else None
-    return int(front[np.argmax(accuracy[front] >= _AS_ACCURATE * accuracy[front].max())]) if len(front) else None
+    if not len(front):
+        return None
+    best = accuracy[front].max()
+    return int(front[np.argmax(accuracy[front] >= best - _AS_ACCURATE * abs(best))])
 
 
 def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -52,8 +52,8 @@ def test_refusals(function):
 
 
 def test_recommended() -> None:
-    accuracy, latency_ms = [50.0, 90.0, 90.5, 91.0, 60.0], [1.0, 2.0, 3.0, 9.0, 8.0]
-    assert recommended(accuracy, latency_ms) == 1  # 90 is 99 % of 91
+    accuracy, latency_ms = [50.0, 90.2, 90.5, 91.0, 60.0], [1.0, 2.0, 3.0, 9.0, 8.0]
+    assert recommended(accuracy, latency_ms) == 1  # 90.2 is 99 % of 91
     assert recommended(accuracy, latency_ms, limit_ms=4.0) == 2
     assert recommended(accuracy, latency_ms, limit_ms=1.0) == 0
     assert recommended(accuracy, latency_ms, limit_ms=0.5) is None
