@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCHMARKS := ranking search scheduling scoring zoo rewriting mapping golden overhead
 
-.PHONY: quickstart test test-slow lint types bench $(addprefix bench-,$(BENCHMARKS)) fit-edge-tpu clean
+.PHONY: quickstart test test-slow lint types docs bench $(addprefix bench-,$(BENCHMARKS)) fit-edge-tpu clean
 
 quickstart: $(READY)  ## a real search, from measuring this machine to the Pareto front
 	$(BIN)/nas-proxy run quickstart
@@ -23,6 +23,9 @@ lint: $(READY)
 types: $(READY)
 	$(BIN)/pyright
 
+docs: $(READY)  ## the documentation as a site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
 bench: $(addprefix bench-,$(BENCHMARKS))  ## every figure of benchmarks/README.md
 
 bench-%: $(READY)
@@ -39,4 +42,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs dist build
+	rm -rf $(VENV) runs dist build site
