@@ -12,7 +12,8 @@ Constants. None was chosen on test devices. Student-t noise with 4 degrees of fr
 conventional choices; the prior's grids are wide, a factor of ten apart, and averaged by evidence. The design's noise,
 the share of the choices' indicators, the slabs' variances and how the proxy's residual counts were picked from a few
 values each by `--hold-out`, where the mean Spearman over sets moved by less than 0.006 between neighbouring values.
-AdaProxy's penalty is chosen anew for each target, by its own leave-one-out error.
+AdaProxy's penalty is chosen anew for each target, by its own leave-one-out error. "in log" is the same model of
+log-latency, of the proxy as of the target.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from nas_proxy.files import write_json
 DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RESULTS = Path(__file__).parent / "results"
 SAMPLES = (20, 10)
-METHODS = ("adapted", "adapted, random samples", "adaproxy", "un-adapted proxy", "FLOPs")
+METHODS = ("adapted", "adapted, random samples", "adapted, in log", "adaproxy", "un-adapted proxy", "FLOPs")
 FLOPS = {"nasbench201": "executed_macs", "fbnet": "macs"}
 BUDGET_MS = 30
 
@@ -126,6 +127,17 @@ def _proxy(space: str, device: str) -> ProxyLatencyModel:
 
 
 @cache
+def _proxy_in_log(space: str, device: str) -> ProxyLatencyModel:
+    table = _table(space)
+    return ProxyLatencyModel(space).fit(table.archs, _log(table.latency_ms(device)))
+
+
+def _log(latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log-latency, up to a constant that keeps it positive."""
+    return 1 + np.log(latency_ms / latency_ms.min())
+
+
+@cache
 def _flops(space: str) -> NDArray[np.float64]:
     column = get_space(space).feature_names.index(FLOPS[space])
     return get_space(space).features(_table(space).archs)[:, column]
@@ -166,6 +178,8 @@ def evaluate(
     adapted = proxy.adapt(*given)
     predicted, sd = adapted.predict(table.archs, return_std=True)
     true_tau = score("adapted", predicted, suggested)
+    in_log = _proxy_in_log(space, chosen).adapt(given[0], _log(given[1]))
+    score("adapted, in log", in_log.predict(table.archs), suggested)
     score("adaproxy", proxy.adapt(*given, method="adaproxy").predict(table.archs), suggested)
     score("un-adapted proxy", proxy.predict(table.archs), suggested)
     score("FLOPs", _flops(space), suggested)

@@ -1,0 +1,188 @@
+"""Every block of code in the README and the docs does what the page says, in the order of the page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+from nas_proxy import cli, resources
+from nas_proxy.devices import get_device
+from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.registry import Registry
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PICTURES = {"text", "console-output"}  # what a program prints
+
+#: What is run elsewhere, and where.
+ELSEWHERE = {
+    "nas-proxy run": "tests/nni_plugin",
+    "nnictl": "tests/nni_plugin/test_run.py",
+    "--backend ray": "tests/devices",
+    "export --space timm": "tests/devices",
+    "--proxy ...": "tests/zoo",
+    "pip install": ".ci/check-wheel",
+    "NasExperiment(": "examples/proxy_strategy.py",
+    "RangeProfilerFilter(": "examples/latency_profiler.py",
+}
+#: Shown as it is used, run with less.
+SMALLER = {
+    r"-n 60\b": "-n 12",
+    r"-n 20\b": "-n 5",
+    r"-n 200\b": "-n 3",
+    r"--jobs -1": "--jobs 1",
+    r"3, 224, 224\)": "3, 32, 32)",
+}
+
+
+@dataclass
+class Reader:
+    """Someone who follows a page in an empty folder; ``names`` are what a page's Python takes for granted."""
+
+    folder: Path
+    names: dict[str, Any] = field(default_factory=dict)
+    before_each: Callable[[], None] = lambda: None
+
+    def follow(self, language: str, code: str) -> None:
+        self.before_each()
+        for shown, run in SMALLER.items():
+            code = re.sub(shown, run, code)
+        if language == "python" and not any(known in code for known in ELSEWHERE):
+            exec(compile(code, "<page>", "exec"), self.names)
+        elif language == "python":
+            compile(code, "<page>", "exec")
+        elif language == "yaml":
+            self._file(code)
+        elif language in ("bash", "console"):
+            for command in _commands(code):
+                self._command(command)
+        else:
+            assert language in PICTURES, f"a block in {language or 'no language'}: say which it is"
+
+    def _command(self, command: str) -> None:
+        if any(known in command for known in ELSEWHERE):
+            return
+        program, *arguments = shlex.split(command, comments=True)
+        if program == "make":
+            subprocess.run(["make", "--dry-run", *arguments], cwd=ROOT, check=True, capture_output=True)
+        elif program == "pytest":
+            assert all((ROOT / path).exists() for path in arguments if not path.startswith("-"))
+        else:
+            assert program == "nas-proxy", command
+            typer.main.get_command(cli.app)(arguments, standalone_mode=False)
+
+    def _file(self, code: str) -> None:
+        data = yaml.safe_load(code)
+        if "kind" in data:
+            path = self.folder / "page.yaml"
+            path.write_text(code)
+            get_device(path)
+        else:
+            SearchSettings.read(data["tuner"]["classArgs"], base=self.folder)
+
+
+def _commands(code: str) -> Iterator[str]:
+    for line in code.replace("\\\n", " ").splitlines():
+        if line := line.removeprefix("$ ").strip():
+            yield line
+
+
+def _blocks(page: Path) -> list[tuple[str, str]]:
+    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def _timm_results(reader: Reader) -> None:
+    """timm's tables, downloaded, and a network of the reader's own."""
+    data = Path(os.environ.get("NAS_PROXY_DATA", ROOT.parent / "shared" / "data")) / "timm"
+    if not data.is_dir():
+        pytest.skip(f"no measurements at {data}: set NAS_PROXY_DATA to their folder")
+    for path in data.glob("*.csv"):
+        shutil.copy(path, reader.folder)
+    (reader.folder / "mynetworks.py").write_text(
+        "from torch import nn\n\ndef small_net():\n    return nn.Conv2d(3, 4, 3)\n"
+    )
+    _measured_in(reader, reader.folder / "phone.csv")
+
+
+def _small_network(reader: Reader) -> None:
+    """``net`` and ``model.onnx``."""
+    import torch
+    from torch import nn
+
+    from nas_proxy.graph import from_torch, save_onnx
+
+    layers = [nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1)]
+    reader.names["net"] = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 4)).eval()
+    with torch.no_grad():
+        save_onnx(from_torch(reader.names["net"], (1, 3, 32, 32)), reader.folder / "model.onnx")
+
+
+def _measured_there(reader: Reader) -> None:
+    _measured_in(reader, reader.folder / "to-measure" / "latencies.csv")
+
+
+def _measured_in(reader: Reader, path: Path) -> None:
+    """Someone fills in the CSV as soon as it is there: here, with latencies in proportion to the line's number."""
+
+    def fill() -> None:
+        lines = path.read_text().splitlines() if path.exists() else []
+        done = [re.sub(r",$", f",{1 + i / 7}", line) for i, line in enumerate(lines)]
+        path.write_text("\n".join(done) + "\n") if done else None
+
+    reader.before_each = fill
+
+
+def _hasty_devices(folder: Path) -> Path:
+    """The shipped devices, but this machine is timed only as long as a median with an interval takes."""
+    shutil.copytree(ROOT / "devices", folder)
+    for path in folder.glob("host-*.yaml"):
+        text = re.sub(r"(min_turns|max_turns): \d+", r"\1: 6", path.read_text())
+        path.write_text(re.sub(r"(warm_up_runs|runs_per_turn): \d+", r"\1: 1", text))
+    return folder
+
+
+def _phone(reader: Reader) -> None:
+    (reader.folder / "my-phone.csv").write_text("arch,latency_ms\n" + f"{'|nor_conv_1x1~0|+' + _CELL},2.5\n")
+
+
+_CELL = "|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+PREPARE: dict[str, Callable[[Reader], None]] = {
+    "add-a-device.md": _phone,
+    "measure-my-device.md": _measured_there,
+    "rank-pretrained-networks.md": _timm_results,
+    "mapping.md": _small_network,
+    "scheduling.md": _small_network,
+    "rewriting.md": _small_network,
+}
+
+
+@pytest.mark.filterwarnings("ignore")  # what other libraries say while they are imported
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = _hasty_devices(tmp_path / "devices")
+    folder = tmp_path / "reader"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "120")
+    find = resources._folder
+    monkeypatch.setattr(resources, "_folder", lambda kind: devices if kind == "devices" else find(kind))
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    # what a page registers is forgotten after it
+    monkeypatch.setattr(Registry, "register", lambda self, name, entry: monkeypatch.setitem(self._entries, name, entry))
+    reader = Reader(folder)
+    PREPARE.get(page.name, lambda _: None)(reader)
+    for language, code in _blocks(page):
+        reader.follow(language, code)
