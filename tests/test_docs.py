@@ -103,12 +103,14 @@ def _blocks(page: Path) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
+def _data() -> Path:
+    path = Path(os.environ.get("NAS_PROXY_DATA", ROOT.parent / "shared" / "data"))
+    return path if path.is_dir() else pytest.skip(f"no measurements at {path}: set NAS_PROXY_DATA to their folder")
+
+
 def _timm_results(reader: Reader) -> None:
     """timm's tables, downloaded, and a network of the reader's own."""
-    data = Path(os.environ.get("NAS_PROXY_DATA", ROOT.parent / "shared" / "data")) / "timm"
-    if not data.is_dir():
-        pytest.skip(f"no measurements at {data}: set NAS_PROXY_DATA to their folder")
-    for path in data.glob("*.csv"):
+    for path in (_data() / "timm").glob("*.csv"):
         shutil.copy(path, reader.folder)
     (reader.folder / "mynetworks.py").write_text(
         "from torch import nn\n\ndef small_net():\n    return nn.Conv2d(3, 4, 3)\n"
@@ -161,6 +163,7 @@ _CELL = "|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 PREPARE: dict[str, Callable[[Reader], None]] = {
     "add-a-device.md": _phone,
     "measure-my-device.md": _measured_there,
+    "how-the-ranking-works.md": lambda reader: reader.names.update(DATA=_data()),
     "rank-pretrained-networks.md": _timm_results,
     "mapping.md": _small_network,
     "scheduling.md": _small_network,
