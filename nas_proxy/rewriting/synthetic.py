@@ -91,7 +91,7 @@ def _conv(g: _Grower, x: str) -> str | None:
     kernel = int(g.rng.choice([1, 1, 1, 3]))
     stride = 2 if g.chance(0.1) and h > 2 else 1
     pad = kernel // 2 if g.chance(0.85) else 0
-    if h + 2 * pad < kernel:
+    if min(h, w) + 2 * pad < kernel:
         return None
     group = int(g.rng.choice([d for d in (1, 1, 1, 2, 4) if c % d == 0])) if kernel == 3 else 1
     k = int(g.rng.choice([2, 4, 8])) * g.scale
@@ -141,7 +141,7 @@ def _scale(g: _Grower, x: str) -> str:
 
 def _average(g: _Grower, x: str) -> str | None:
     shape = g.shape(x)
-    if len(shape) != 4 or shape[2] < 3:
+    if len(shape) != 4 or min(shape[2:]) < 3:
         return None
     n, c, h, w = shape
     if g.chance(0.15):
@@ -333,7 +333,7 @@ def _join_and_part(g: _Grower, x: str) -> str | None:
 
 def _active_max(g: _Grower, x: str) -> str | None:
     shape = g.shape(x)
-    if len(shape) != 4 or shape[2] < 2:
+    if len(shape) != 4 or min(shape[2:]) < 2:
         return None
     n, c, h, w = shape
     out = (n, c, _out(h, 2, 2, 0), _out(w, 2, 2, 0))
