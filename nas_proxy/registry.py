@@ -1,4 +1,7 @@
-"""Extension points by name: objects registered as such or as ``"module:attribute"``, imported on first use."""
+"""Extension points by name: objects registered as such or as ``"module:attribute"``, imported on first use.
+
+What is not registered is known everywhere, in commands, YAML and other processes, as ``module:attribute``.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import operator
 from collections.abc import Iterator
 from typing import Generic, TypeVar, cast
 
-from nas_proxy.errors import UnknownNameError
+from nas_proxy.errors import InputError, UnknownNameError
 
 __all__ = ["Registry"]
 
@@ -30,23 +33,37 @@ class Registry(Generic[T]):
         self._entries[name] = entry
 
     def get(self, name: str) -> T:
-        """The entry called ``name``.
+        """The entry called ``name``, or what ``module:attribute`` names.
 
         Raises:
             UnknownNameError: no such entry; the message names the closest.
+            InputError: ``module:attribute`` cannot be imported.
         """
         try:
             entry = self._entries[name]
         except (KeyError, TypeError):
+            if isinstance(name, str) and ":" in name:
+                return self._imported(name)
             raise UnknownNameError(self.what, name, self) from None
         if isinstance(entry, str):
-            module, _, attribute = entry.partition(":")
-            entry = cast(T, operator.attrgetter(attribute)(importlib.import_module(module)))
-            self._entries[name] = entry
+            entry = self._entries[name] = cast(T, _imported(entry))
         return entry
+
+    def _imported(self, text: str) -> T:
+        try:
+            return cast(T, _imported(text))
+        except (ImportError, AttributeError, ValueError) as error:
+            raise InputError(
+                f"{self.what} {text}: expected a known name or an importable module:attribute; found: {error}."
+            ) from error
 
     def __iter__(self) -> Iterator[str]:
         return iter(sorted(self._entries))
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
+
+
+def _imported(text: str) -> object:
+    module, _, attribute = text.partition(":")
+    return operator.attrgetter(attribute)(importlib.import_module(module))

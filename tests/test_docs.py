@@ -189,3 +189,15 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     PREPARE.get(page.name, lambda _: None)(reader)
     for language, code in _blocks(page):
         reader.follow(language, code)
+
+
+def test_what_the_page_on_extensions_writes_passes_the_conformance_suites() -> None:
+    """Its tests, run."""
+    reader = Reader(Path())
+    for language, code in _blocks(ROOT / "docs" / "write-your-own.md"):
+        reader.follow(language, code)
+    for test in ("test_my_mapper", "test_my_scheduler", "test_my_rewriter"):
+        function = reader.names[test]
+        [mark] = function.pytestmark
+        for check in mark.args[1]:
+            function(check)

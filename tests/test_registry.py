@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 
 import pytest
@@ -41,3 +42,12 @@ def test_long_lists_are_cut():
     error = UnknownNameError("thing", "x", [f"name{i:03}" for i in range(100)], hint="Look again.")
     assert "(100 in all)" in str(error)
     assert str(error).endswith("Look again.")
+
+
+def test_what_is_not_registered_is_known_by_module_and_attribute():
+    registry: Registry[object] = Registry("thing", {"plain": 3})
+    assert registry.get("math:pi") == math.pi
+    with pytest.raises(InputError, match="thing math:tau2: expected a known name or an importable module:attribute"):
+        registry.get("math:tau2")
+    with pytest.raises(InputError, match=r"thing no_such_module:x: .*No module named"):
+        registry.get("no_such_module:x")

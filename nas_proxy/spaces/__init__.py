@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import operator
 import re
 from dataclasses import fields, is_dataclass
 from typing import Any
@@ -44,7 +42,12 @@ def get_space(name: str | SearchSpace, **parameters: Any) -> SearchSpace:
     if not isinstance(name, str):
         raise InputError(f"expected a search space or the name of one, such as 'nasbench201'; found {name!r}.")
     base, stated = _parsed(name)
-    return (_imported(base) if ":" in base else _spaces.get(base))().with_parameters(**stated | parameters)
+    if (module := base.partition(":")[0]) != base and module in _spaces:
+        raise InputError(f"search space {base}: parameters are written {module}(channels=4,cells=2).")
+    found = _spaces.get(base)
+    if not (isinstance(found, type) and issubclass(found, SearchSpace)):
+        raise InputError(f"search space {base}: expected a subclass of nas_proxy.spaces.SearchSpace, found {found!r}.")
+    return found().with_parameters(**stated | parameters)
 
 
 def space_text(space: SearchSpace) -> str:
@@ -68,19 +71,6 @@ def _parsed(text: str) -> tuple[str, dict[str, int]]:
             raise InputError(f"{text}: expected parameters such as channels=4, found {part.strip()!r}.")
         parameters[name.strip()] = int(value)
     return match["base"], parameters
-
-
-def _imported(text: str) -> type[SearchSpace]:
-    module, _, attribute = text.partition(":")
-    try:
-        found = operator.attrgetter(attribute)(importlib.import_module(module))
-    except (ImportError, AttributeError, ValueError) as error:
-        if module in _spaces:
-            raise InputError(f"search space {text}: parameters are written {module}(channels=4,cells=2).") from None
-        raise InputError(f"search space {text}: expected an importable module:Class; found: {error}.") from error
-    if not (isinstance(found, type) and issubclass(found, SearchSpace)):
-        raise InputError(f"search space {text}: expected a subclass of nas_proxy.spaces.SearchSpace, found {found!r}.")
-    return found
 
 
 def space_names() -> list[str]:
