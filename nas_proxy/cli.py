@@ -288,6 +288,18 @@ def rank(
         from_csv.write_predictions(output, [ranking.adapted], ranking.archs)
 
 
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
+) -> None:
+    """Show a run as one HTML page that needs no network: which network for which device, and why to believe it."""
+    from nas_proxy.report import write_report
+
+    path = write_report(run, output)
+    Console().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser", soft_wrap=True)
+
+
 @app.command("optimise")
 @app.command("rewrite", hidden=True)
 def rewrite(
