@@ -129,21 +129,28 @@ def batch_norm_as_scale(graph: TensorGraph, node: Node, new: New) -> Iterator[Pa
     yield patch
 
 
-@rule("scale-after-linear", "Mul Div", "a multiplication less", radius=2)
-def scale_after(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
-    """A constant factor of each output channel is in the weights, and in the bias."""
+def _constant_after(graph: TensorGraph, node: Node) -> tuple[Linear, Constant] | None:
+    """The linear operator whose result ``node`` combines with a constant of one number per output channel, and that."""
     found = split_constant(graph, node)
-    if found is None or (node.operator == "Div" and found[0] != node.inputs[0]):
-        return
+    if found is None or (node.operator in ("Div", "Sub") and found[0] != node.inputs[0]):
+        return None
     x, c = found
     before, value = linear(graph, producer(graph, x)), graph.values[c]
     out = graph.values[node.outputs[0]].shape
     if before is None or value.constant is None or not only_reader(graph, x) or out != graph.values[x].shape:
+        return None
+    return (before, value.constant) if per_axis(value.shape, out, before.axis) else None
+
+
+@rule("scale-after-linear", "Mul Div", "a multiplication less", radius=2)
+def scale_after(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+    """A constant factor of each output channel is in the weights, and in the bias."""
+    found = _constant_after(graph, node)
+    if found is None:
         return
-    if not per_axis(value.shape, out, before.axis):
-        return
+    before, value = found
     recipe = _vector if node.operator == "Mul" else _inverse_vector
-    factor = derive(recipe, value.constant, shape=(before.out,), size=before.out)
+    factor = derive(recipe, value, shape=(before.out,), size=before.out)
     bias = before.bias and derive(_multiply, before.bias, factor, shape=(before.out,))
     patch = new()
     emit_linear(patch, before, before.node.inputs[0], _scaled(before, factor, before.out_axis), bias, node.outputs[0])
@@ -153,18 +160,14 @@ def scale_after(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
 @rule("shift-after-linear", "Add Sub", "an addition less", radius=2)
 def shift_after(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A constant added to each output channel of a convolution is its bias; a product and a bias are a Gemm."""
-    found = split_constant(graph, node)
-    if found is None or (node.operator == "Sub" and found[0] != node.inputs[0]):
+    found = _constant_after(graph, node)
+    if found is None:
         return
-    x, c = found
-    before, value = linear(graph, producer(graph, x)), graph.values[c]
-    out = graph.values[node.outputs[0]].shape
-    if before is None or value.constant is None or not only_reader(graph, x) or out != graph.values[x].shape:
-        return
-    if not per_axis(value.shape, out, before.axis) or (before.node.operator == "MatMul" and len(out) != 2):
+    before, value = found
+    if before.node.operator == "MatMul" and len(graph.values[node.outputs[0]].shape) != 2:
         return
     sign = 1 if node.operator == "Add" else -1
-    shift = derive(_signed_vector, value.constant, shape=(before.out,), size=before.out, sign=sign)
+    shift = derive(_signed_vector, value, shape=(before.out,), size=before.out, sign=sign)
     bias = shift if before.bias is None else derive(_add, before.bias, shift, shape=(before.out,))
     patch = new()
     if before.node.operator == "MatMul":
