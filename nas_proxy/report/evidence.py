@@ -1,0 +1,147 @@
+"""Is the proxy good enough? What the models of a run predict of measurements that were held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from nas_proxy.errors import InputError
+from nas_proxy.ranking import Monotonicity, ProxyLatencyModel, TargetLatencyModel
+from nas_proxy.report.folder import Run
+
+__all__ = [
+    "Density",
+    "Evidence",
+    "Models",
+    "RankCorrelations",
+    "density",
+    "evidence",
+    "fit_models",
+    "rank_correlations",
+]
+
+_FOLDS = 20
+_BINS = 60
+_SHOWN = 0.995  # of the space; the slowest networks would stretch the axis
+
+
+@dataclass(frozen=True)
+class Models:
+    """A run's latency models, fitted again to the measurements that they were fitted to."""
+
+    proxy: ProxyLatencyModel
+    targets: Mapping[str, TargetLatencyModel]
+    measured_ms: Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a target's ranking is worth.
+
+    Attributes:
+        archs, measured_ms: the target's measurements.
+        held_out_ms: predicted without the measurement itself; empty where too few would be left to predict from.
+        proxy_tau: Kendall's tau of the measurements and the proxy's latencies as they are, without adaptation.
+        held_out_tau: of the measurements and ``held_out_ms``, None where those are empty.
+        stated: agreement to expect on networks that were not measured, as stated before the search.
+    """
+
+    target: str
+    archs: tuple[str, ...]
+    measured_ms: tuple[float, ...]
+    held_out_ms: tuple[float, ...]
+    proxy_tau: float
+    held_out_tau: float | None
+    stated: Monotonicity
+
+
+@dataclass(frozen=True)
+class RankCorrelations:
+    """Kendall's tau between the latencies that devices are predicted to have on ``n`` networks of the space."""
+
+    devices: tuple[str, ...]
+    tau: tuple[tuple[float, ...], ...]
+    n: int
+
+
+@dataclass(frozen=True)
+class Density:
+    """How many networks of the space are predicted to lie between neighbouring ``edges_ms``."""
+
+    edges_ms: tuple[float, ...]
+    counts: tuple[int, ...]
+
+
+def fit_models(run: Run) -> Models | None:
+    """The latency models of a run, None where its folder does not say what they were fitted to."""
+    if not run.samples:
+        return None
+    table, rng = run.samples["proxy"], np.random.default_rng(run.seed)
+    rows = np.arange(len(table))
+    if run.proxy_samples is not None and run.proxy_samples < len(table):
+        rows = rng.choice(len(table), run.proxy_samples, replace=False)
+    proxy = ProxyLatencyModel(run.space).fit([table.archs[i] for i in rows], table.values_ms[rows, 0])
+    targets, measured = {}, {}
+    for name in run.targets:
+        table = run.samples[name]
+        archs, latency_ms = list(table.archs), table.values_ms[:, 0]
+        if name in run.stated and run.stated[name].n < len(archs):  # the search took a part, chosen by the proxy
+            rows = proxy.suggest(archs, run.stated[name].n, seed=run.seed)
+            archs, latency_ms = [archs[i] for i in rows], latency_ms[rows]
+        targets[name], measured[name] = proxy.adapt(archs, latency_ms), latency_ms
+    return Models(proxy, targets, measured)
+
+
+def evidence(run: Run, models: Models, target: str) -> Evidence:
+    """Compare a target's measurements with what the proxy, and the other measurements, say of them."""
+    model, measured_ms = models.targets[target], models.measured_ms[target]
+    held_out_ms = _held_out(models.proxy, model.archs, measured_ms)
+    return Evidence(
+        target=target,
+        archs=tuple(map(models.proxy.space.to_str, model.archs)),
+        measured_ms=tuple(measured_ms.tolist()),
+        held_out_ms=tuple(held_out_ms.tolist()),
+        proxy_tau=_tau(models.proxy.predict(model.archs), measured_ms),
+        held_out_tau=_tau(held_out_ms, measured_ms) if len(held_out_ms) else None,
+        stated=run.stated.get(target) or model.monotonicity,
+    )
+
+
+def _held_out(proxy: ProxyLatencyModel, archs: Sequence[Any], measured_ms: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each measurement predicted from the others: leave-one-out, 20-fold where there are more than 20."""
+    predicted_ms, folds = np.empty_like(measured_ms), np.arange(len(measured_ms)) % _FOLDS
+    try:
+        for fold in np.unique(folds):
+            inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+            model = proxy.adapt([archs[int(i)] for i in inside], measured_ms[inside])
+            predicted_ms[outside] = model.predict([archs[int(i)] for i in outside])
+    except InputError:  # too few are left, or they do not differ
+        return np.empty(0)
+    return predicted_ms
+
+
+def rank_correlations(models: Models) -> RankCorrelations:
+    """How similarly the proxy and the targets rank the space (2,000 networks where it cannot be listed)."""
+    pool = models.proxy.space.pool()
+    every = [models.proxy, *models.targets.values()]
+    predicted = [model.predict(pool) for model in every]
+    tau = tuple(tuple(_tau(a, b) for b in predicted) for a in predicted)
+    return RankCorrelations(("proxy", *models.targets), tau, len(pool))
+
+
+def density(models: Models, target: str) -> Density:
+    """Where the networks of the space lie on a target."""
+    predicted_ms = models.targets[target].predict(models.proxy.space.pool())
+    highest = float(np.quantile(predicted_ms, _SHOWN))
+    counts, edges = np.histogram(predicted_ms, bins=_BINS, range=(float(predicted_ms.min()), highest))
+    return Density(tuple(edges.tolist()), tuple(counts.tolist()))
+
+
+def _tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    tau = float(stats.kendalltau(a, b)[0])  # pyright: ignore[reportArgumentType]
+    return 0.0 if np.isnan(tau) else tau  # all the same: no rank at all

@@ -1,0 +1,193 @@
+"""What a run's folder tells, read as plain files."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas_proxy import resources
+from nas_proxy.datasets import LatencyTable, load_latencies
+from nas_proxy.errors import InputError
+from nas_proxy.ranking import Monotonicity
+from nas_proxy.schema import load_yaml
+from nas_proxy.spaces import SearchSpace, get_space
+
+if TYPE_CHECKING:
+    from nas_proxy.finalists import FinalistTable
+
+__all__ = ["Check", "Failure", "Network", "Run", "read_run"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A candidate that was evaluated; ``number`` counts from 1 in the order the results came."""
+
+    number: int
+    arch: str
+    accuracy: float
+    predicted_ms: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A candidate whose evaluation failed."""
+
+    arch: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """A target's latencies of the finalists as predicted before the search and as found after it, one per arch."""
+
+    target: str
+    archs: Sequence[str]
+    accuracy: Sequence[float]
+    predicted_ms: Sequence[float]
+    true_ms: Sequence[float]
+    kendall_tau: float | None
+    chosen: str | None
+    best: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run.
+
+    Attributes:
+        samples: measurements of one device each, by ``"proxy"`` and the target's name; empty where the folder and its
+            configuration do not say where latencies came from.
+        proxy_samples: how many of the proxy's the search took, at random; None for all.
+        machines: what ``nas-proxy measure`` noted beside its CSV (device, machine, protocol, versions), by file name.
+        stated: what each ranking stated of itself before the search.
+        config: the user's configuration, as text.
+        command: what makes this run again.
+    """
+
+    name: str
+    space_name: str
+    parameters: Mapping[str, Any]
+    seed: int
+    targets: tuple[str, ...]
+    limits_ms: Mapping[str, float]
+    networks: tuple[Network, ...]
+    failures: tuple[Failure, ...]
+    samples: Mapping[str, LatencyTable] = field(default_factory=dict)
+    proxy_samples: int | None = None
+    machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    stated: Mapping[str, Monotonicity] = field(default_factory=dict)
+    finalists: FinalistTable | None = None
+    checks: tuple[Check, ...] = ()
+    config: str = ""
+    command: str | None = None
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return get_space(self.space_name, **self.parameters)
+
+
+def read_run(folder: str | Path) -> Run:
+    """The run in ``folder``.
+
+    Raises:
+        InputError: the folder holds no run, no results yet, or a damaged file (names it).
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder: expected one that `nas-proxy run` has made, such as runs/NAME-1.")
+    state = _json(folder / "search.json")
+    if state is None:
+        if (folder / "run.json").exists():
+            raise InputError(f"{folder}: has no results yet: go on with nas-proxy run --resume {folder}.")
+        raise InputError(f"{folder}: holds no run: expected a folder that `nas-proxy run` has made.")
+    try:
+        return _run(folder, state)
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InputError(f"{folder}: a file of this run is damaged ({error!r}): start a new run.") from None
+
+
+def _run(folder: Path, state: Any) -> Run:
+    engine = state["engine"]
+    if not engine["results"]:
+        failed = f"; {len(state['failures'])} trials failed" if state["failures"] else ""
+        raise InputError(f"{folder}: has no results yet{failed}: go on with nas-proxy run --resume {folder}.")
+    config = folder / "config.yml"
+    settings = {}
+    if (experiment := folder / "experiment.yml").exists():
+        settings = load_yaml(experiment)["tuner"]["classArgs"]
+    name = (_json(folder / "run.json") or {}).get("name") or folder.resolve().name
+    text = config.read_text(encoding="utf-8") if config.exists() else ""
+    stated = _json(folder / "adaptation.json") or {}
+    run = Run(
+        name=name,
+        space_name=settings.get("space", engine["space"]),
+        parameters=engine["parameters"],
+        seed=engine["seed"],
+        targets=tuple(engine["targets"]),
+        limits_ms=engine["limits_ms"],
+        networks=tuple(
+            Network(i, result["arch"], float(result["accuracy"]), result["latency_ms"])
+            for i, result in enumerate(engine["results"], start=1)
+        ),
+        failures=tuple(Failure(**failure) for failure in state["failures"]),
+        machines={
+            path.name.removesuffix(".csv.machine.json"): _json(path) or {}
+            for path in sorted((folder / "measurements").glob("*.csv.machine.json"))
+        },
+        stated={target: Monotonicity(**quality) for target, quality in stated.items()},
+        finalists=_finalists(folder / "finalists.json"),
+        checks=tuple(Check(**check) for check in _json(folder / "checks.json") or []),
+        config=text,
+        command=_command(name, text),
+    )
+    if not settings:
+        return run
+    space = run.space
+    sources = {"proxy": settings["proxy"], **settings["targets"]}
+    samples = {name: _sample(folder, name, source, space) for name, source in sources.items()}
+    return replace(run, samples=samples, proxy_samples=settings["proxy"].get("samples"))
+
+
+def _finalists(path: Path) -> FinalistTable | None:
+    if not path.exists():
+        return None
+    from nas_proxy.finalists import FinalistTable  # brings the simulators, which a report without finalists can spare
+
+    return FinalistTable.from_json(path)
+
+
+def _sample(folder: Path, name: str, source: Mapping[str, Any], space: SearchSpace) -> LatencyTable:
+    """The measurements of one device; where they come from a table that holds more, all of them."""
+    own = folder / "measurements" / f"{name}.csv"
+    if own.exists():
+        table = LatencyTable.from_csv(own, space)
+    elif source.get("csv"):
+        table = LatencyTable.from_csv(source["csv"], space)
+    else:
+        table = load_latencies(source["dataset"], source["path"])
+    column = source.get("column") or table.devices[0]
+    return table.measured_on(column)
+
+
+def _command(name: str, config: str) -> str | None:
+    if not config:
+        return None
+    shipped = name in resources.names("configs") and resources.find("configs", name).read_text("utf-8") == config
+    return f"nas-proxy run {name if shipped else shlex.quote(f'{name}.yml')}"
+
+
+def _json(path: Path) -> Any:
+    """What a JSON file holds, None where there is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error}): start a new run.") from None

@@ -1,0 +1,192 @@
+"""The page: what is known of a run, set into the template with everything that it needs to work without a network."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+import nas_proxy
+from nas_proxy import files
+from nas_proxy.errors import InputError
+from nas_proxy.ranking.monotonicity import GOOD_ENOUGH
+from nas_proxy.report.answers import Basis, Front, Progress, Recommendation, front, progress, recommend
+from nas_proxy.report.evidence import (
+    Density,
+    Evidence,
+    RankCorrelations,
+    density,
+    evidence,
+    fit_models,
+    rank_correlations,
+)
+from nas_proxy.report.finalists import FinalistView, views
+from nas_proxy.report.folder import Check, Network, Run, read_run
+
+__all__ = ["write_report"]
+
+_HERE = Path(__file__).parent
+_BASIS: dict[Basis, str] = {
+    "predicted": "predicted",
+    "found": "found after the search",
+    "optimised": "after optimisation",
+}
+_ELSEWHERE = {"space", "device", "name"}  # what other lines of the page say
+_UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}  # ends a script element, or a line of one
+
+
+@dataclass(frozen=True)
+class TargetView:
+    """All that the page shows of one target."""
+
+    name: str
+    limit_ms: float | None
+    recommendation: Recommendation
+    front: Front
+    progress: Progress
+    evidence: Evidence | None
+    density: Density | None
+    check: Check | None
+
+
+@dataclass(frozen=True)
+class Charts:
+    """What the page's script draws."""
+
+    networks: tuple[Network, ...]
+    targets: tuple[TargetView, ...]
+    correlations: RankCorrelations | None
+    finalists: tuple[FinalistView, ...]
+
+
+def write_report(run_folder: str | Path, output: str | Path) -> Path:
+    """Write the report of a run as one HTML file that needs no network.
+
+    Args:
+        run_folder: what ``nas-proxy run`` has made.
+        output: the file to write; one that is there is replaced.
+
+    Returns:
+        Its path.
+
+    Raises:
+        InputError: the folder holds no run, no results yet or a damaged file, or ``output`` is a folder.
+    """
+    output = Path(output)
+    if output.is_dir():
+        raise InputError(f"{output} is a folder: name the HTML file to write, such as {output / 'report.html'}.")
+    run = read_run(run_folder)
+    return files.write_text(output, _render(run, _charts(run)))
+
+
+def _charts(run: Run) -> Charts:
+    models = fit_models(run)
+    targets = tuple(
+        TargetView(
+            name=name,
+            limit_ms=run.limits_ms.get(name),
+            recommendation=recommend(run, models, name),
+            front=front(run, name),
+            progress=progress(run, name),
+            evidence=evidence(run, models, name) if models else None,
+            density=density(models, name) if models else None,
+            check=next((check for check in run.checks if check.target == name), None),
+        )
+        for name in run.targets
+    )
+    correlations = rank_correlations(models) if models else None
+    return Charts(run.networks, targets, correlations, views(run))
+
+
+def _render(run: Run, charts: Charts) -> str:
+    from plotly.offline import get_plotlyjs  # 5 MB; only a report needs it
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "number2": "{:.2f}".format,
+        "percent": lambda share: f"{100 * share:.0f} %",
+    }
+    counts = sorted({e.stated.n for target in charts.targets if (e := target.evidence) is not None})
+    return environment.get_template("page.html").render(
+        run=run,
+        charts=charts,
+        size=_count(run.space.size) if run.samples else None,
+        proxy_n=run.proxy_samples or (len(run.samples["proxy"]) if run.samples else 0),
+        measured_n=" to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "",
+        answered=sum(t.recommendation.network is not None for t in charts.targets),
+        distinct=len({t.recommendation.network.arch for t in charts.targets if t.recommendation.network}),
+        basis=_BASIS,
+        clip=lambda share: min(max(share, 0.0), 1.0),
+        facts=_facts,
+        plain=_plain_ms,
+        numbers={network.arch: network.number for network in run.networks},
+        good_enough=GOOD_ENOUGH,
+        version=nas_proxy.__version__,
+        data=Markup(script_safe(asdict(charts))),
+        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
+        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
+        plotly=Markup(get_plotlyjs()),
+    )
+
+
+def script_safe(value: Any) -> str:
+    """Plain data as JSON that can stand inside a script element."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).translate(_UNSAFE)
+
+
+def _number(value: float) -> str:
+    """Three significant digits, with their zeros; from 100 on all digits before the point."""
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}".rstrip(".")
+
+
+def _count(size: int) -> str:
+    return f"{size:,}" if size < 1_000_000_000 else f"{size:.1e}".replace("e+", " × 10^")
+
+
+def _plain_ms(finalist: FinalistView) -> float | None:
+    """The latency of a finalist that nothing was done to."""
+    return next((variant.latency_ms for variant in finalist.variants if variant.name == "nothing"), None)
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A line of how things were measured: one value for each device, or one for all."""
+
+    name: str
+    values: tuple[str, ...]
+
+
+def _facts(notes: Sequence[Mapping[str, Any]]) -> list[Fact]:
+    """What is noted of several measurements, line by line."""
+    flat = []
+    for note in notes:
+        device = note.get("device")
+        everything = {**(device if isinstance(device, Mapping) else {}), **note}
+        flat.append({key: _joined(everything[key]) for key in everything if key not in _ELSEWHERE})
+    names = list(dict.fromkeys(name for note in flat for name in note))
+    lines = {name: tuple(note.get(name, "–") for note in flat) for name in names}
+    return [
+        Fact(name.replace("_", " "), values[:1] if len(set(values)) == 1 else values)
+        for name, values in lines.items()
+        if set(values) - {"", "–"}
+    ]
+
+
+def _joined(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{str(key).replace('_', ' ')} {_joined(inner)}" for key, inner in value.items())
+    return ", ".join(map(_joined, value)) if isinstance(value, list | tuple) else str(value)
