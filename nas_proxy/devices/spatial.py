@@ -97,6 +97,11 @@ class SpatialDevice(Device):
         parsed = parse(_Description, description, f"device {name}")
         return cls(name, parsed, mapper=parsed.mapper, evaluations=parsed.evaluations, objective=parsed.objective)
 
+    def describe(self) -> dict[str, Any]:
+        accelerator = self.accelerator.model_dump(mode="json", include=set(Accelerator.model_fields))
+        search = {"mapper": self.mapper, "evaluations": self.evaluations, "objective": self.objective}
+        return {"name": self.name, **search, "seed": self.seed, **accelerator}
+
     def latency(self, network: TensorGraph | Sequence[Layer]) -> SpatialResult:
         """Map every layer and run them in sequence; what is not mapped passes through DRAM.
 
