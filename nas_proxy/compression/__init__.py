@@ -1,0 +1,37 @@
+"""Smaller policies: quantization, pruning and distillation, and what they do to return, size, time and energy."""
+
+from nas_proxy.compression._compress import CompressedPolicy, Compressor, compress
+from nas_proxy.compression._measuring import ENERGY_MODEL, Footprint, Timing
+from nas_proxy.compression._method import Method, parse_method
+from nas_proxy.compression._onnx import Actor
+from nas_proxy.compression._report import CompressionReport, plot, read_json, to_csv, to_json
+from nas_proxy.compression._returns import Kept, Returns
+from nas_proxy.compression._task import Network, Task, get_task, register_task, tasks
+from nas_proxy.compression.sweep import GRID, Sweep, sweep
+
+__all__ = [
+    "ENERGY_MODEL",
+    "GRID",
+    "Actor",
+    "CompressedPolicy",
+    "CompressionReport",
+    "Compressor",
+    "Footprint",
+    "Kept",
+    "Method",
+    "Network",
+    "Returns",
+    "Sweep",
+    "Task",
+    "Timing",
+    "compress",
+    "get_task",
+    "parse_method",
+    "plot",
+    "read_json",
+    "register_task",
+    "sweep",
+    "tasks",
+    "to_csv",
+    "to_json",
+]
