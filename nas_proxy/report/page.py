@@ -23,6 +23,7 @@ from nas_proxy.report.evidence import (
     density,
     evidence,
     fit_models,
+    predict_space,
     rank_correlations,
 )
 from nas_proxy.report.finalists import FinalistView, views
@@ -86,6 +87,7 @@ def write_report(run_folder: str | Path, output: str | Path) -> Path:
 
 def _charts(run: Run) -> Charts:
     models = fit_models(run)
+    space = predict_space(models) if models else {}
     targets = tuple(
         TargetView(
             name=name,
@@ -94,12 +96,12 @@ def _charts(run: Run) -> Charts:
             front=front(run, name),
             progress=progress(run, name),
             evidence=evidence(run, models, name) if models else None,
-            density=density(models, name) if models else None,
+            density=density(space[name]) if space else None,
             check=next((check for check in run.checks if check.target == name), None),
         )
         for name in run.targets
     )
-    correlations = rank_correlations(models) if models else None
+    correlations = rank_correlations(space) if space else None
     return Charts(run.networks, targets, correlations, views(run))
 
 

@@ -104,8 +104,9 @@ def test_held_out_predictions_never_saw_the_measurement(run_folder: Path, page: 
         fitted = model.predict(model.archs)
         measured = np.array(found["measured_ms"])
         held_out = np.array(found["held_out_ms"])
-        alone = models.proxy.adapt(model.archs[1:], measured[1:]).predict(model.archs[:1])
-        assert held_out[0] == pytest.approx(float(alone[0]))
+        others = [i for i in range(20) if i % 10]
+        alone = models.proxy.adapt([model.archs[i] for i in others], measured[others]).predict(model.archs[::10])
+        assert held_out[::10] == pytest.approx(alone)
         assert np.abs(held_out - measured).mean() > np.abs(fitted - measured).mean()
         assert -1 <= found["proxy_tau"] <= 1
         assert found["held_out_tau"] > 0.5
