@@ -58,6 +58,21 @@ class Block(nn.Module):
         return self.norms[1](x + self.mlp(x))
 
 
+class Classifier(nn.Module):
+    """BERT's pooler and a classifier on top of an encoder: they read the first token."""
+
+    def __init__(self, encoder: nn.Module, d: int, classes: int) -> None:
+        super().__init__()
+        self.encoder, self.pooler, self.head = encoder, nn.Linear(d, d), nn.Linear(d, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.pooler(self.encoder(x)[:, 0]).tanh())
+
+
+def _bert() -> nn.Module:
+    return nn.Sequential(*(Block(768, 12, causal=False) for _ in range(12)))
+
+
 def _timm(name: str) -> Callable[[], nn.Module]:
     def build() -> nn.Module:
         import timm
@@ -90,9 +105,8 @@ NETWORKS: dict[str, Network] = {
     "efficientnet_b0": Network(_timm("efficientnet_b0"), (1, 3, 224, 224)),
     "vit_tiny": Network(_timm("vit_tiny_patch16_224"), (1, 3, 224, 224)),
     "vit_small": Network(_timm("vit_small_patch16_224"), (1, 3, 224, 224)),
-    "bert_base_encoder": Network(
-        lambda: nn.Sequential(*(Block(768, 12, causal=False) for _ in range(12))), (1, 128, 768)
-    ),
+    "bert_base_encoder": Network(_bert, (1, 128, 768)),
+    "bert_base_classifier": Network(lambda: Classifier(_bert(), 768, 2), (1, 128, 768)),
     "nasbench201_avg_pool": Network(_nasbench201, (1, 3, 32, 32)),
     "gpt2_block": Network(lambda: Block(768, 12, causal=True), (1, 128, 768)),
 }
