@@ -29,6 +29,7 @@ PICTURES = {"text", "console-output"}  # what a program prints
 #: What is run elsewhere, and where.
 ELSEWHERE = {
     "nas-proxy run": "tests/nni_plugin",
+    "nas-proxy report": "tests/report",
     "nnictl": "tests/nni_plugin/test_run.py",
     "--backend ray": "tests/devices",
     "export --space timm": "tests/devices",

@@ -62,6 +62,7 @@ class Run:
         samples: measurements of one device each, by ``"proxy"`` and the target's name; empty where the folder and its
             configuration do not say where latencies came from.
         proxy_samples: how many of the proxy's the search took, at random; None for all.
+        sources: where latencies come from, by ``"proxy"`` and the target's name.
         machines: what ``nas-proxy measure`` noted beside its CSV (device, machine, protocol, versions), by file name.
         stated: what each ranking stated of itself before the search.
         config: the user's configuration, as text.
@@ -78,6 +79,7 @@ class Run:
     failures: tuple[Failure, ...]
     samples: Mapping[str, LatencyTable] = field(default_factory=dict)
     proxy_samples: int | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
     machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stated: Mapping[str, Monotonicity] = field(default_factory=dict)
     finalists: FinalistTable | None = None
@@ -152,7 +154,20 @@ def _run(folder: Path, state: Any) -> Run:
     space = run.space
     sources = {"proxy": settings["proxy"], **settings["targets"]}
     samples = {name: _sample(folder, name, source, space) for name, source in sources.items()}
-    return replace(run, samples=samples, proxy_samples=settings["proxy"].get("samples"))
+    return replace(
+        run,
+        samples=samples,
+        proxy_samples=settings["proxy"].get("samples"),
+        sources={name: _origin(source) for name, source in sources.items()},
+    )
+
+
+def _origin(source: Mapping[str, Any]) -> str:
+    """Where the latencies of one device come from, in words."""
+    if source.get("device"):
+        return f"measured on {Path(source['device']).stem}"
+    column = f", column {source['column']}" if source.get("column") else ""
+    return f"read from {Path(source['csv']).name if source.get('csv') else source['dataset']}{column}"
 
 
 def _finalists(path: Path) -> FinalistTable | None:

@@ -46,10 +46,6 @@
     }
     return Plotly.react(chart, traces, whole, { responsive: true, displaylogo: false, displayModeBar: false, ...config });
   }
-  const scaled = (values) => { // a logarithmic axis where latencies lie far apart
-    const positive = values.filter((value) => value > 0);
-    return Math.max(...positive) / Math.min(...positive) > 30 ? { type: "log" } : { type: "linear" };
-  };
 
   // -- tables, the alternative to each chart ---------------------------------------------------------------------------
   function table(id, headings, rows) {
@@ -84,12 +80,11 @@
 
   function accuracyRange(target) { // the upper part, where the decision is; the button shows the rest
     const sorted = data.networks.map((network) => network.accuracy).sort((a, b) => a - b);
-    const best = sorted.at(-1);
-    const least = Math.min(sorted[Math.floor(sorted.length * 0.3)], best - 1e-9);
-    const answer = target.recommendation.network;
-    const low = answer ? Math.min(least, answer.accuracy) : least;
-    const margin = 0.09 * (best - low);
-    return state.whole || low === sorted[0] ? undefined : [low - margin, best + margin];
+    const share = (part) => sorted[Math.floor((sorted.length - 1) * part)];
+    const best = sorted.at(-1), answer = target.recommendation.network;
+    const low = Math.min(Math.max(share(0.3), best - 2.5 * (best - share(0.5))), answer ? answer.accuracy : best);
+    if (state.whole || low === best || low === sorted[0]) return undefined;
+    return [low - 0.09 * (best - low), best + 0.09 * (best - low)];
   }
 
   function drawFront() {
@@ -142,14 +137,13 @@
       type: "line", x0: target.limit_ms, x1: target.limit_ms, yref: "paper", y0: 0, y1: 1, line: { color: colour("second"), width: 1.5, dash: "dash" },
     }];
     const annotations = shapes.map(() => ({
-      text: `limit ${number(target.limit_ms)} ms`, x: target.limit_ms, y: 1, yref: "paper", yanchor: "top", xanchor: "left",
+      text: `limit ${target.limit_ms} ms`, x: target.limit_ms, y: 1, yref: "paper", yanchor: "top", xanchor: "left",
       showarrow: false, font: { color: colour("second"), size: 12 },
     }));
     const strip = target.density ? 0.13 : 0;
-    const all = [...data.networks.map((n) => latency(n, target)), ...found.map((f) => f.ms), ...optimised.map((f) => f.ms)];
     draw("front-chart", traces, {
       showlegend: true, shapes, annotations, dragmode: "zoom", hovermode: "closest",
-      xaxis: axis(`latency on ${plain(target.name)} [ms]`, { ...scaled(all), anchor: strip ? "y2" : "y", showgrid: true }),
+      xaxis: axis(`latency on ${plain(target.name)} [ms]`, { anchor: strip ? "y2" : "y" }),
       yaxis: axis("accuracy", { domain: [strip + (strip ? 0.03 : 0), 1], range: accuracyRange(target) }),
       yaxis2: { domain: [0, strip], visible: false, fixedrange: true },
       margin: { l: 8, r: 12, t: 36, b: 8 },
@@ -185,7 +179,7 @@
         marker: { size: 9, color: colour("accent"), opacity: 0.85 },
         hovertemplate: "%{text}<br>measured %{x:.3g} ms, predicted %{y:.3g} ms<extra></extra>" },
     ], {
-      xaxis: axis("measured [ms]", scaled(every)), yaxis: axis("predicted without it [ms]", scaled(every)),
+      xaxis: axis("measured [ms]"), yaxis: axis("predicted without it [ms]"),
       annotations: held ? [] : [{ text: "too few measurements to hold any out", showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }],
     });
     table("scatter-table", ["measured [ms]", "predicted [ms]", "architecture"],
@@ -216,7 +210,7 @@
     ], {
       showlegend: true, margin: { l: 8, r: 12, t: 36, b: 8 },
       xaxis: axis("trial", { anchor: "y2", rangemode: "tozero" }),
-      yaxis: axis("accuracy", { domain: [0.42, 1] }),
+      yaxis: axis("accuracy", { domain: [0.42, 1], range: accuracyRange(target) }),
       yaxis2: axis("hypervolume", { domain: [0, 0.34], tickformat: ".0%", range: [0, 1.05] }),
     });
   }
@@ -225,8 +219,7 @@
   function drawFinalist() {
     const finalist = data.finalists[state.finalist];
     if (!finalist) return;
-    const alone = new Map(finalist.variants.map((variant) => [variant.name, variant]));
-    drawGains(finalist, alone);
+    drawGains(finalist);
     drawLayers(finalist);
     at("pipeline").hidden = !finalist.stages.length;
     if (finalist.stages.length) drawStages(finalist);
@@ -235,24 +228,34 @@
       + (kinds ? `Rewritten by: ${kinds}.` : "Nothing was rewritten.");
   }
 
-  function drawGains(finalist, alone) {
-    const before = alone.get("nothing")?.latency_ms ?? finalist.latency_ms;
-    const steps = ["rewriting", "mapping", "scheduling"].filter((name) => alone.has(name))
-      .map((name) => ({ name, change: alone.get(name).latency_ms - before }));
-    const after = alone.get("all")?.latency_ms ?? finalist.latency_ms;
-    const together = after - before - steps.reduce((sum, step) => sum + step.change, 0);
-    if (steps.length > 1) steps.push({ name: "together", change: together });
-    else if (steps.length === 1) steps[0].change = after - before;
-    const values = [before, ...steps.map((step) => step.change), after];
-    const labels = values.map((ms, i) => i && i < values.length - 1 && Math.abs(ms) > 1e-12 ? `${ms > 0 ? "+" : "−"}${number(Math.abs(ms))}` : number(ms));
+  const measures = {
+    latency: { title: "latency [ms]", of: (variant) => variant.latency_ms },
+    pace: { title: "time per input, pipeline full [ms]", of: (variant) => variant.throughput_per_s ? 1000 / variant.throughput_per_s : null },
+    energy: { title: "energy [mJ]", of: (variant) => variant.energy_mj },
+  };
+
+  function drawGains(finalist) {
+    const known = (measure) => finalist.variants.every((variant) => measures[measure].of(variant) !== null);
+    for (const option of at("measure").options) option.disabled = !known(option.value);
+    if (at("measure").selectedOptions[0].disabled) at("measure").value = "latency";
+    const measure = measures[at("measure").value];
+    const of = new Map(finalist.variants.map((variant) => [variant.name, measure.of(variant)]));
+    const before = of.get("nothing"), after = of.get("all");
+    const steps = ["rewriting", "mapping", "scheduling"].filter((name) => of.has(name))
+      .map((name) => ({ name, change: of.get(name) - before }));
+    const together = after - before - steps.reduce((sum, step) => sum + step.change, 0); // gains need not add up
+    if (!steps.length || Math.abs(together) > 1e-6 * before) steps.push({ name: "together", change: together });
+    const signed = (change) => `${change > 0 ? "+" : change < 0 ? "−" : ""}${number(Math.abs(change))}`;
     draw("gain-chart", [{
-      type: "waterfall", x: ["as it is", ...steps.map((step) => step.name), "optimised"], y: values, text: labels, textposition: "outside", cliponaxis: false,
+      type: "waterfall", x: ["as it is", ...steps.map((step) => step.name), "optimised"],
+      y: [before, ...steps.map((step) => step.change), after],
+      text: [number(before), ...steps.map((step) => signed(step.change)), number(after)], textposition: "outside", cliponaxis: false,
       measure: ["absolute", ...steps.map(() => "relative"), "total"], connector: { line: { color: colour("line"), width: 1 } },
       totals: { marker: { color: colour("accent") } }, decreasing: { marker: { color: colour("good") } }, increasing: { marker: { color: colour("second") } },
-      textfont: { color: colour("ink") }, hovertemplate: "%{x}: %{text} ms<extra></extra>",
+      textfont: { color: colour("ink") }, hovertemplate: "%{x}: %{text}<extra></extra>",
     }], {
       xaxis: axis("", { showgrid: false, fixedrange: true }), margin: { l: 8, r: 12, t: 30, b: 8 },
-      yaxis: axis(`latency on ${plain(finalist.target)} [ms]`, { rangemode: "tozero", fixedrange: true }),
+      yaxis: axis(measure.title, { rangemode: "tozero", fixedrange: true }),
     });
     table("gain-table", ["optimised by", "latency [ms]", "energy [mJ]", "per second"],
       finalist.variants.map((variant) => [`${variant.name}${["nothing", "all"].includes(variant.name) ? "" : " alone"}`,
@@ -315,9 +318,12 @@
     drawSearch();
     listChosen(state.chosen);
   }
-  function drawAll() {
+  function nameTheme() {
     at("theme").textContent = isDark() ? "Light" : "Dark";
     at("theme").setAttribute("aria-label", isDark() ? "Change to light colours" : "Change to dark colours");
+  }
+  function drawAll() {
+    nameTheme();
     drawTarget();
     drawFinalist();
   }
@@ -337,6 +343,7 @@
       select.addEventListener("change", () => choose(what, Number(select.value)));
     }
   }
+  at("measure")?.addEventListener("change", () => drawGains(data.finalists[state.finalist]));
   at("theme").addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
     drawAll();
@@ -346,6 +353,7 @@
     state.whole = !state.whole;
     event.currentTarget.setAttribute("aria-pressed", String(state.whole));
     drawFront();
+    drawSearch();
   });
   document.addEventListener("click", (event) => { // a link to a row of a closed table opens it
     const row = event.target.closest?.("a.number") && document.querySelector(event.target.getAttribute("href"));
@@ -372,8 +380,12 @@
   const front = at("front-chart");
   front.on("plotly_selected", (event) => listChosen([...new Set((event?.points ?? []).map((p) => p.customdata).filter((n) => byNumber.has(n)))]));
   front.on("plotly_deselect", () => listChosen([]));
-  setTimeout(() => {
-    drawAll();
-    root.dataset.ready = "true";
+  nameTheme();
+  const waiting = [drawProxy, drawSearch, drawFinalist];
+  setTimeout(function next() { // one after the other: the page answers in between
+    const drawNext = waiting.shift();
+    if (!drawNext) return void (root.dataset.ready = "true");
+    drawNext();
+    setTimeout(next);
   });
 })();

@@ -146,7 +146,12 @@ def _finalists(space: SearchSpace, entries: list[dict[str, Any]], targets: tuple
                     "throughput_per_s": 1000 / ms if pipeline else None,
                     "utilization": None if measured else 0.43,
                     "variants": [
-                        {"name": name, "latency_ms": ms * share, "energy_mj": None, "throughput_per_s": None}
+                        {
+                            "name": name,
+                            "latency_ms": ms * share,
+                            "energy_mj": None if measured else 0.1 * share,
+                            "throughput_per_s": 2000 / ms / share if pipeline else None,
+                        }
                         for name, share in steps.items()
                     ],
                     "layers": layers,

@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from nas_proxy.cli import app
 from nas_proxy.errors import InputError
-from nas_proxy.ranking import ProxyLatencyModel
 from nas_proxy.ranking.pareto import recommended
 from nas_proxy.report import write_report
 from nas_proxy.report.evidence import fit_models
@@ -63,13 +62,13 @@ def test_nothing_keeps_the_limit(tmp_path: Path) -> None:
     run = build_run(tmp_path / "run", ("eyeriss",), limits_ms={"eyeriss": 1e-3}, finalists=False)
     page = read(write_report(run, tmp_path / "report.html"))
     assert page.data["targets"][0]["recommendation"]["network"] is None
-    assert "no network keeps the limit of 0.00100 ms" in page.text
+    assert "no network keeps the limit of 0.001 ms" in page.text
 
 
 def test_every_section_is_filled(page: Page) -> None:
     assert set(SECTIONS) <= set(page.ids)
     assert "24 networks trained of the 15,625 in nasbench201, for 3 devices" in page.text
-    assert "A proxy was timed on 60 networks, each device on 20" in page.text
+    assert "A proxy was measured on 60 networks, each device on 20" in page.text
     assert "good enough: of two architectures" in page.text
     assert "2 failed" in page.text
     assert "not the one chosen by prediction but another is the best of them" in page.text
@@ -77,6 +76,7 @@ def test_every_section_is_filled(page: Page) -> None:
     assert "nas-proxy run 'a search.yml'" in page.text
     assert "a CPU & more" in page.text
     assert "mapper marl" in page.text
+    assert "proxy measured on host-torch" in page.text
     for network in page.data["networks"]:
         assert network["arch"] in page.text
         assert f"network-{network['number']}" in page.ids
@@ -133,7 +133,7 @@ def test_fits_to_the_part_of_a_table_that_the_search_took(run_folder: Path, tmp_
     table = run.samples["eyeriss"]
     chosen = models.proxy.suggest(table.archs, 8, seed=run.seed)
     assert models.targets["eyeriss"].archs == [table.archs[i] for i in chosen]
-    assert isinstance(models.proxy, ProxyLatencyModel)
+    assert run.sources["proxy"] == "read from proxy.csv, column proxy"
 
 
 def test_finalists(page: Page) -> None:
