@@ -321,6 +321,30 @@ def rewrite(
     Console().print(optimising.render(optimising.rewrite_file(model, output, target, **options)), soft_wrap=True)
 
 
+@app.command()
+def compress(
+    policy: Annotated[str, typer.Argument(help="respect, rewriter, or your own: module:function that gives a Task.")],
+    method: Annotated[list[str], typer.Option("--method", "-m", help="Such as PTDQ or 'L2 0.7 + distil'.")] = [],  # noqa: B006
+    all_methods: Annotated[bool, typer.Option("--sweep", help="Try the grid of methods and ratios.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The folder; by default runs/compress-POLICY.")
+    ] = None,
+    keep: Annotated[float, typer.Option(help="The share of the return that must be kept.")] = 0.95,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same policies.")] = 0,
+) -> None:
+    """Make a policy smaller: quantize, prune, distil; keep the smallest form that still does its work."""
+    from nas_proxy.compression import get_task, sweep
+    from nas_proxy.compression.sweep import render
+    from nas_proxy.devices._progress import show_progress
+
+    if all_methods == bool(method):
+        raise InputError("give --sweep to try the grid of methods, or --method, once or several times, to name some.")
+    folder = output or Path("runs") / f"compress-{policy.replace(':', '-')}"
+    with show_progress("compressing") as on_progress:
+        found = sweep(get_task(policy), folder, methods=method, keep=keep, seed=seed, on_progress=on_progress)
+    Console().print(*render(found), f"{folder}: sweep.csv, sweep.json, sweep.png", sep="\n", soft_wrap=True)
+
+
 training = typer.Typer(help="Train the policies that ship with the package anew.", no_args_is_help=True)
 app.add_typer(training, name="train")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas_proxy import files
-from nas_proxy.compression._measuring import Footprint, count_macs, footprint, time_in_turns
+from nas_proxy.compression._measuring import Footprint, count_macs, footprint, memory_of, time_in_turns
 from nas_proxy.compression._method import EPOCHS, Method, parse_method
 from nas_proxy.compression._network import as_network, deployed_form, require_supported
 from nas_proxy.compression._observations import Observations
@@ -151,5 +151,13 @@ class Compressor:
         inputs = self.observations.typical[: actor.inputs]
         times = time_in_turns([self.float32, actor], inputs)
         every, weighted = count_macs(plain, inputs)
-        before = footprint(self.float32, (count_macs(self.float32.model, inputs)[0], 0), times[0], inputs)
-        return [before, footprint(actor, (every, weighted if method.quantization else 0), times[1], inputs)]
+        memory_bytes, macs = self._unchanged
+        before = footprint(self.float32, memory_bytes, (macs, 0), times[0])
+        counts = (every, weighted if method.quantization else 0)
+        return [before, footprint(actor, memory_of(actor, inputs), counts, times[1])]
+
+    @cached_property
+    def _unchanged(self) -> tuple[int | None, int]:
+        """Memory and multiply-accumulates of the policy as it is."""
+        inputs = self.observations.typical[: self.float32.inputs]
+        return memory_of(self.float32, inputs), count_macs(self.float32.model, inputs)[0]

@@ -13,7 +13,7 @@ import numpy as np
 from nas_proxy.compression._observations import Arrays
 from nas_proxy.compression._onnx import Actor, weight_bytes
 
-__all__ = ["ENERGY_MODEL", "Footprint", "Timing", "count_macs", "footprint", "time_in_turns"]
+__all__ = ["ENERGY_MODEL", "Footprint", "Timing", "count_macs", "footprint", "memory_of", "time_in_turns"]
 
 BATCHES = (1, 256)
 
@@ -61,12 +61,12 @@ class Footprint:
     batch_256: Timing
 
 
-def footprint(actor: Actor, macs: tuple[int, int], times: Sequence[Timing], inputs: Arrays) -> Footprint:
+def footprint(actor: Actor, memory_bytes: int | None, macs: tuple[int, int], times: Sequence[Timing]) -> Footprint:
     """Of an actor with ``macs`` (all, those in int8), timed by :func:`time_in_turns`."""
     every, small = macs
     held, _ = weight_bytes(actor.model)
     energy_pj = (every - small) * _MAC_PJ["float32"] + small * _MAC_PJ["int8"] + held * _BYTE_PJ
-    return Footprint(len(actor.model), held, _memory(actor, inputs), every, small, energy_pj / 1e3, *times)
+    return Footprint(len(actor.model), held, memory_bytes, every, small, energy_pj / 1e3, *times)
 
 
 def count_macs(model: bytes, inputs: Arrays) -> tuple[int, int]:
@@ -116,7 +116,8 @@ def _calls_of(actor: Actor, inputs: Arrays, clock) -> int:
     return max(1, min(100, int(1e-3 / max(clock() - begin, 1e-7))))
 
 
-def _memory(actor: Actor, inputs: Arrays) -> int | None:
+def memory_of(actor: Actor, inputs: Arrays) -> int | None:
+    """See :class:`Footprint`."""
     given = [[list(array.shape), str(array.dtype)] for array in inputs]
     command = [sys.executable, "-c", _PROGRAM, json.dumps(given)]
     result = subprocess.run(command, input=actor.model, capture_output=True, check=False)

@@ -15,7 +15,7 @@ from nas_proxy.compression._observations import Observations, tensors
 
 __all__ = ["distil", "train_rounded"]
 
-_BATCH = 64
+_BATCH, _STEPS = 64, 25
 _LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
@@ -50,8 +50,9 @@ def _fit(
     trained = [parameter for parameter in student.parameters() if parameter.requires_grad]
     optimiser = torch.optim.Adam(trained, rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs, rate / 20)
+    size = max(8, min(_BATCH, observations.n // _STEPS))  # few observations still make many steps
     for _ in range(epochs):
-        for batch in observations.batches(_BATCH, rng):
+        for batch in observations.batches(size, rng):
             inputs = tensors(batch)
             with torch.no_grad():
                 target = teacher(*inputs)

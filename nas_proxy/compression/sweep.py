@@ -135,8 +135,8 @@ def _require_same(folder: Path, compressor: Compressor) -> None:
         )
 
 
-def render(found: Sweep) -> Table:
-    """The table of a sweep."""
+def render(found: Sweep) -> tuple[Table, str]:
+    """The table of a sweep, and what was chosen."""
     table = Table(title="smallest first")
     for heading in ("method", "kept", "95 %", "file kB", "smaller", "energy nJ", "batch 1 us", "batch 256 us"):
         table.add_column(heading, justify="left" if heading == "method" else "right")
@@ -148,4 +148,7 @@ def render(found: Sweep) -> Table:
             f"{after.file_bytes / 1e3:.1f}", f"{report.times_smaller:.1f}x", f"{after.energy_nj:.3g}",
             f"{after.batch_1.median_us:.3g}", f"{after.batch_256.median_us:.4g}", style=mark,
         )  # fmt: skip
-    return table
+    if found.chosen is None:
+        return table, "None keeps the return: try more distillation ('L2 0.3 + distil 200'), or lower ratios."
+    chosen = found.chosen
+    return table, f"Chosen: {chosen.method}, {chosen.times_smaller:.1f} times smaller. On fresh seeds: {chosen.verdict}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas_proxy.compression._task import Task
+from nas_proxy.compression.policies import METHODS
 from nas_proxy.scheduling import PipelineProblem, synthetic_problem
 from nas_proxy.scheduling._orders import bottlenecks, random_orders
 from nas_proxy.scheduling.respect import load_policy, save_policy
@@ -47,9 +48,10 @@ class SchedulerNetwork(nn.Module):
         hidden = policy.key(h)[row, unit] + policy.move(move) + policy.context(context)
         hidden = hidden + policy.last(h)[row, last.clamp(min=0)] * (last >= 0)[..., None]
         scores = (policy.score(torch.relu(hidden)) + policy.move_score(move))[..., 0]
-        top = scores.detach().amax()
-        total = torch.zeros(len(units), int(step.max()) + 1).scatter_add(1, step, torch.exp(scores - top))
-        return scores - top - torch.log(total.gather(1, step) + 1e-12)
+        empty = torch.zeros(len(units), int(step.max()) + 1)
+        top = (empty - 1e9).scatter_reduce(1, step, scores.detach(), "amax").gather(1, step)
+        total = empty.scatter_add(1, step, torch.exp(scores - top)).gather(1, step)
+        return scores - top - torch.log(total)
 
     def deployed(self) -> nn.Module:
         return _Keys(self.policy)
@@ -79,19 +81,11 @@ def task() -> Task:
         policy=SchedulerNetwork(load_policy(SHIPPED)),
         evaluate=saved_share,
         observations=_observations(),
-        seeds=range(_SEED, _SEED + 120),
-        fresh_seeds=range(_SEED + 1000, _SEED + 1240),
-        methods=_METHODS,
+        seeds=range(_SEED, _SEED + 400),
+        fresh_seeds=range(_SEED + 1000, _SEED + 1800),
+        methods=METHODS,
         save=save,
     )
-
-
-_RATIOS = (0.1, 0.3, 0.5, 0.7)
-_METHODS = (
-    "float32", "PTDQ", "PTSQ", "QAT", *(f"L{norm} {ratio}" for norm in (1, 2) for ratio in _RATIOS),
-    *(f"L{norm} {ratio} + distil" for norm in (1, 2) for ratio in _RATIOS),
-    *(f"L2 {ratio} + distil + PTDQ" for ratio in _RATIOS),
-)  # fmt: skip
 
 
 def _problem(rng: np.random.Generator) -> PipelineProblem:
@@ -110,7 +104,7 @@ def saved_share(actor: Any, seed: int) -> float:
     return float(1 - bottlenecks(problem, order)[0] / chance)
 
 
-def _observations(count: int = 240) -> list[tuple[NDArray, ...]]:
+def _observations(count: int = 480) -> list[tuple[NDArray, ...]]:
     """Problems with choices recorded while the policy drew orders."""
     policy, rng = load_policy(SHIPPED), np.random.default_rng(_SEED - 1)
     found = []

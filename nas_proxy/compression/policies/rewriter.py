@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas_proxy.compression._task import Task
+from nas_proxy.compression.policies import METHODS
 from nas_proxy.rewriting._state import start
 from nas_proxy.rewriting.planted import training_graph
 from nas_proxy.rewriting.rewriters._base import Budget
@@ -107,17 +108,9 @@ def task() -> Task:
         observations=_observations(),
         seeds=range(_SEED, _SEED + 60),
         fresh_seeds=range(_SEED + 1000, _SEED + 1120),
-        methods=_METHODS,
+        methods=METHODS,
         save=save,
     )
-
-
-_RATIOS = (0.1, 0.3, 0.5, 0.7)
-_METHODS = (
-    "float32", "PTDQ", "PTSQ", "QAT", *(f"L{norm} {ratio}" for norm in (1, 2) for ratio in _RATIOS),
-    *(f"L{norm} {ratio} + distil" for norm in (1, 2) for ratio in _RATIOS),
-    *(f"L2 {ratio} + distil + PTDQ" for ratio in _RATIOS),
-)  # fmt: skip
 
 
 def _episode(rng: np.random.Generator) -> Episode:

@@ -1,0 +1,71 @@
+"""Policies of stable-baselines3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from nas_proxy.compression import compress
+from nas_proxy.compression.sb3 import actor_network, episode_return, rollout_observations, to_action
+from nas_proxy.errors import InputError
+
+sb3 = pytest.importorskip("stable_baselines3")
+
+
+def algorithm(name: str, task: str, normalised: bool = False) -> Any:
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    env: Any = DummyVecEnv([lambda: gymnasium.make(task)])
+    if normalised:
+        env = VecNormalize(env)
+        env.reset()
+        for _ in range(20):
+            env.step(np.zeros((1, 1), np.float32))
+    return getattr(sb3, name)("MlpPolicy", env, seed=0, device="cpu", policy_kwargs={"net_arch": [16, 16]})
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "normalised"),
+    [
+        ("PPO", "CartPole-v1", False),
+        ("DQN", "CartPole-v1", False),
+        ("PPO", "Pendulum-v1", True),
+        ("SAC", "Pendulum-v1", False),
+        ("TD3", "Pendulum-v1", False),
+    ],
+)
+def test_the_network_acts_as_the_policy_does(name: str, task: str, normalised: bool) -> None:
+    model = algorithm(name, task, normalised)
+    network, space = actor_network(model), model.action_space
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        seen = rng.normal(size=(1, *model.observation_space.shape)).astype(np.float32)
+        with torch.no_grad():
+            action = to_action(space, network(torch.from_numpy(seen)).numpy()[0], squashed=name in {"SAC", "TD3"})
+        given = model.get_vec_normalize_env().normalize_obs(seen) if normalised else seen
+        np.testing.assert_allclose(action, model.predict(given, deterministic=True)[0][0], atol=1e-4)
+
+
+def test_a_policy_is_compressed_and_plays() -> None:
+    model = algorithm("PPO", "CartPole-v1")
+
+    def make() -> Any:
+        return gymnasium.make("CartPole-v1")
+
+    network = actor_network(model)
+    with torch.no_grad():
+        seen = rollout_observations(lambda x: network(torch.from_numpy(x)).numpy(), make, 200, seed=500)
+    assert seen.shape == (200, 4)
+    report = compress(model, "PTDQ", episode_return(make), seen, seeds=range(5)).report
+    assert report.noise == 0
+    assert report.returns_before.mean > 5
+    assert report.times_smaller > 1
+
+
+def test_another_kind_of_policy() -> None:
+    with pytest.raises(InputError, match="found a policy of type dict"):
+        actor_network({})
