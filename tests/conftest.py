@@ -15,3 +15,9 @@ def data_dir() -> Path:
     if not path.is_dir():
         pytest.skip(f"no measurements at {path}: set NAS_PROXY_DATA to their folder")
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests neither read nor fill the user's cache."""
+    os.environ["NAS_PROXY_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -63,6 +63,10 @@ class Device(ABC):
         for index, arch in enumerate(archs):
             yield index, self.latency(from_torch(space.build(arch), (1, *space.input_shape(arch))))
 
+    def cached(self, folder: Path) -> Device:
+        """The same device, which keeps in files of this folder what it works out; itself where there is nothing."""
+        return self
+
     def describe(self) -> dict[str, Any]:
         """Everything that must be the same for two latencies of this device to be comparable, as plain JSON values."""
         return {"name": self.name}

@@ -19,7 +19,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from nas_proxy import files
+from nas_proxy import cache, files
 from nas_proxy.datasets import LatencyTable
 from nas_proxy.devices._base import Device, LatencyResult, get_device
 from nas_proxy.devices._fan_out import Workers
@@ -62,6 +62,7 @@ def measure(
     wanted = {space.to_str(arch): arch for arch in archs}
     workers = workers or Workers()
     workers.require_use(device)
+    device = device.cached(cache.default_folder())
     if not wanted:
         raise InputError("no architectures to measure: give at least one.")
     description = device.describe()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from nas_proxy.devices._base import Device, LatencyResult
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph
 from nas_proxy.mapping.accelerator import Accelerator
+from nas_proxy.mapping.cache import MappingCache
 from nas_proxy.mapping.layer import Layer
 from nas_proxy.mapping.mappers import get_mapper, map_problem
 from nas_proxy.mapping.network import Operator, operators_of
@@ -25,13 +27,17 @@ __all__ = ["OperatorCost", "SpatialDevice", "SpatialResult"]
 
 @dataclass(frozen=True)
 class OperatorCost:
-    """What one operator of a network takes. ``layer`` is None, and ``utilization`` 0, where the array has no part."""
+    """What one operator of a network takes. ``layer`` is None, and ``utilization`` 0, where the array has no part.
+
+    ``bound`` is what decides its time: ``compute``, or the level of memory (RF, GLB, DRAM).
+    """
 
     name: str
     layer: Layer | None
     cycles: float
     energy_pj: float
     utilization: float
+    bound: str
 
 
 @dataclass(frozen=True)
@@ -58,8 +64,9 @@ class _Description(Accelerator):
 class SpatialDevice(Device):
     """A spatial accelerator and the way its mappings are found.
 
-    Mappings are found once for each distinct layer and kept for the life of the device; the seed of a search depends
-    on the layer alone, so results do not depend on the order in which networks come.
+    Mappings are found once for each distinct layer and kept for the life of the device, or longer where there is a
+    ``cache``; the seed of a search depends on the layer alone, so results do not depend on the order in which networks
+    come.
 
     Args:
         name: for messages.
@@ -67,6 +74,10 @@ class SpatialDevice(Device):
         mapper, evaluations, objective: how each layer is mapped, see :func:`nas_proxy.mapping.mappers.map_problem`.
         seed: of all searches.
         workers: processes that map distinct layers side by side.
+        cache: a folder of mappings found before, shared by processes and runs.
+
+    Attributes:
+        spent: evaluations of mappings so far; what came from the cache cost none.
     """
 
     def __init__(
@@ -79,12 +90,15 @@ class SpatialDevice(Device):
         objective: Objective = "edp",
         seed: int = 0,
         workers: int = 1,
+        cache: Path | None = None,
     ) -> None:
         super().__init__(name)
         get_mapper(mapper)  # an unknown name is an error now, not after the first layers
         self.accelerator, self.mapper, self.evaluations = accelerator, mapper, evaluations
         self.objective: Objective = objective
-        self.seed, self.workers = seed, workers
+        self.seed, self.workers, self.cache = seed, workers, cache
+        self.spent = 0
+        self._known = None if cache is None else MappingCache(cache, accelerator)
         self._mapped: dict[Layer, SearchResult] = {}
 
     @classmethod
@@ -102,6 +116,14 @@ class SpatialDevice(Device):
         search = {"mapper": self.mapper, "evaluations": self.evaluations, "objective": self.objective}
         return {"name": self.name, **search, "seed": self.seed, **accelerator}
 
+    def replaced(self, **changes: Any) -> SpatialDevice:
+        """The same accelerator with some arguments changed; it has mapped nothing yet."""
+        names = ("mapper", "evaluations", "objective", "seed", "workers", "cache")
+        return SpatialDevice(self.name, self.accelerator, **{name: getattr(self, name) for name in names} | changes)
+
+    def cached(self, folder: Path) -> SpatialDevice:
+        return self if self.cache is not None else self.replaced(cache=folder)
+
     def latency(self, network: TensorGraph | Sequence[Layer]) -> SpatialResult:
         """Map every layer and run them in sequence; what is not mapped passes through DRAM.
 
@@ -110,6 +132,16 @@ class SpatialDevice(Device):
 
         Raises:
             InputError: neither of the two, or a layer that this accelerator cannot run.
+        """
+        operators = self.operators(network)
+        self._map([operator.layer for operator in operators if operator.layer is not None])
+        return self.run(operators, self._mapped)
+
+    def operators(self, network: TensorGraph | Sequence[Layer]) -> list[Operator]:
+        """The network as this accelerator runs it.
+
+        Raises:
+            InputError: neither a ``TensorGraph`` nor layers, or a layer that this accelerator cannot run.
         """
         if isinstance(network, TensorGraph):
             operators = operators_of(network, self.accelerator.word_bits)
@@ -120,13 +152,16 @@ class SpatialDevice(Device):
                 f"{self.name} runs a TensorGraph or a list of layers, found {type(network).__name__}: give it "
                 "nas_proxy.graph.from_torch(module, shapes) or from_onnx(path)."
             )
-        layers = [operator.layer for operator in operators if operator.layer is not None]
-        for layer in layers:
-            self.accelerator.check(layer)
-        self._map(layers)
-        costs = tuple(self._cost(operator) for operator in operators)
+        for operator in operators:
+            if operator.layer is not None:
+                self.accelerator.check(operator.layer)
+        return operators
+
+    def run(self, operators: Sequence[Operator], mapped: Mapping[Layer, SearchResult]) -> SpatialResult:
+        """What operators take one after the other, each layer as it is mapped."""
+        costs = tuple(self._cost(operator, mapped) for operator in operators)
         cycles, energy_pj = sum(c.cycles for c in costs), sum(c.energy_pj for c in costs)
-        macs = sum(layer.macs for layer in layers)
+        macs = sum(operator.layer.macs for operator in operators if operator.layer is not None)
         return SpatialResult(
             latency_ms=cycles / self.accelerator.clock_mhz / 1e3,
             energy_mj=energy_pj * 1e-9,
@@ -148,20 +183,27 @@ class SpatialDevice(Device):
             found: list[Any] = list(Parallel(n_jobs=self.workers)(delayed(self._search)(layer) for layer in wanted))
         else:
             found = [self._search(layer) for layer in wanted]
-        for layer, result in zip(wanted, found, strict=True):
+        for layer, (result, spent) in zip(wanted, found, strict=True):
             self._mapped[layer] = result
+            self.spent += spent
 
-    def _search(self, layer: Layer) -> SearchResult:
-        """One layer's search; its seed depends on the layer, not on the order of searches."""
+    def _search(self, layer: Layer) -> tuple[SearchResult, int]:
+        """One layer's search, and evaluations spent; its seed depends on the layer, not on the order of searches."""
         problem = Problem(layer, self.accelerator, self.objective, budget=self.evaluations, pad=True)
         shape = repr((layer.kind, *layer.bounds.tolist(), layer.stride, layer.dilation)).encode()
-        return map_problem(problem, self.mapper, self.seed + zlib.crc32(shape))
+        seed = self.seed + zlib.crc32(shape)
+        if self._known is not None and (before := self._known.get(problem, self.mapper, seed)) is not None:
+            return before, 0
+        result = map_problem(problem, self.mapper, seed)
+        if self._known is not None:
+            self._known.put(problem, self.mapper, seed, result)
+        return result, result.evaluations
 
-    def _cost(self, operator: Operator) -> OperatorCost:
+    def _cost(self, operator: Operator, mapped: Mapping[Layer, SearchResult]) -> OperatorCost:
         if operator.layer is not None:
-            costs = self._mapped[operator.layer].costs
+            costs = mapped[operator.layer].costs
             cost = float(costs.cycles[0]), float(costs.energy_pj[0]), float(costs.utilization[0])
-            return OperatorCost(operator.name, operator.layer, *cost)
+            return OperatorCost(operator.name, operator.layer, *cost, costs.bound[0])
         dram = self.accelerator.levels.DRAM
         read, written = operator.read_words, operator.written_words
         energy = read * dram.read_energy_pj + written * dram.write_energy_pj
@@ -169,4 +211,5 @@ class SpatialDevice(Device):
             read, written = read + written, 0
         sides = ((read, dram.read_words_per_cycle), (written, dram.write_words_per_cycle))
         cycles = max(float(np.ceil(words / bandwidth)) if bandwidth else 0.0 for words, bandwidth in sides)
-        return OperatorCost(operator.name, None, cycles, energy + cycles * self.accelerator.leakage_pj_per_cycle, 0.0)
+        energy += cycles * self.accelerator.leakage_pj_per_cycle
+        return OperatorCost(operator.name, None, cycles, energy, 0.0, "DRAM")

@@ -68,6 +68,13 @@ class Costs:
         return self.energy_pj * self.cycles
 
     @property
+    def bound(self) -> tuple[str, ...]:
+        """What decides the time of each mapping: ``compute``, or the level of memory that is slowest to serve it."""
+        slowest = self.level_cycles.argmax(axis=1)
+        waits = self.level_cycles.max(axis=1) > self.compute_cycles
+        return tuple(LEVELS[level] if wait else "compute" for level, wait in zip(slowest, waits, strict=True))
+
+    @property
     def valid(self) -> NDArray[np.bool_]:
         """Which mappings fit the accelerator, ``(B,)``."""
         return self.violation == 0

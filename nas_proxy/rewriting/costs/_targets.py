@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nas_proxy.devices import get_device
+from nas_proxy.devices import Device, get_device
 from nas_proxy.errors import InputError
 from nas_proxy.rewriting.costs._base import CostModel
 from nas_proxy.rewriting.costs.measured import MeasuredCost, default_table
@@ -13,8 +13,8 @@ from nas_proxy.rewriting.costs.plain import PlainCost
 __all__ = ["cost_for"]
 
 
-def cost_for(target: str | Path, *, bottleneck: bool = True) -> CostModel:
-    """What graphs cost on a device, by its name or the path of its YAML file; ``macs+bytes`` is that of none.
+def cost_for(target: str | Path | Device, *, bottleneck: bool = True) -> CostModel:
+    """What graphs cost on a device, itself or its name or YAML file; ``macs+bytes`` is that of none.
 
     Args:
         target: this machine under ONNX Runtime, a spatial accelerator, or one or several Edge TPUs.
@@ -26,7 +26,7 @@ def cost_for(target: str | Path, *, bottleneck: bool = True) -> CostModel:
     """
     if target == PlainCost.name:
         return PlainCost()
-    device = get_device(target)
+    device = target if isinstance(target, Device) else get_device(target)
     from nas_proxy.devices.edge_tpu import EdgeTPUDevice
     from nas_proxy.devices.host import HostDevice
     from nas_proxy.devices.spatial import SpatialDevice

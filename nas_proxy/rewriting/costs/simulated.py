@@ -22,11 +22,8 @@ class SpatialCost(NodewiseCost):
     unit = "ms"  # pyright: ignore[reportAssignmentType]
 
     def __init__(self, device: SpatialDevice, evaluations: int = _SEARCH_EVALUATIONS) -> None:
-        accelerator = device.accelerator
         self._name = device.name
-        self._device = SpatialDevice(
-            device.name, accelerator, mapper=device.mapper, evaluations=evaluations, objective="latency"
-        )
+        self._device = device.replaced(evaluations=evaluations, objective="latency")
         self._known: dict[tuple, float] = {}
 
     @property
@@ -45,9 +42,8 @@ class SpatialCost(NodewiseCost):
             return moved / (self._device.accelerator.levels.DRAM.read_words_per_cycle or 1.0) / self._clock
         key = (operator.layer, operator.read_words, operator.written_words)
         if key not in self._known:
-            if operator.layer is not None:
-                self._device.mapping(operator.layer)
-            self._known[key] = self._device._cost(operator).cycles / self._clock
+            mapped = {operator.layer: self._device.mapping(operator.layer)} if operator.layer is not None else {}
+            self._known[key] = self._device.run([operator], mapped).latency_ms
         return self._known[key]
 
     @property

@@ -1,0 +1,81 @@
+"""Mappings found before: a file for each accelerator, shared by all processes and runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nas_proxy.cache import Records, digest
+from nas_proxy.mapping.accelerator import Accelerator
+from nas_proxy.mapping.cost_model import CostModel
+from nas_proxy.mapping.layer import Layer
+from nas_proxy.mapping.mappings import Mappings
+from nas_proxy.mapping.problem import Problem, SearchResult
+
+__all__ = ["MAPPERS_VERSION", "MappingCache", "fingerprint"]
+
+#: Of the shipped mappers: to be raised with every change after which one finds other mappings.
+MAPPERS_VERSION = 1
+
+
+def fingerprint(accelerator: Accelerator) -> str:
+    """The same for accelerators on which every mapping costs the same."""
+    return digest(accelerator.model_dump(mode="json", include=set(Accelerator.model_fields) - {"description"}))
+
+
+class MappingCache:
+    """Search results by layer shape, objective, mapper, evaluations and seed, for one accelerator.
+
+    A mapping is kept as plain numbers; its costs are counted anew when it is read, and where they are not what they
+    were, or it does not fit, the record counts as absent: what is served is always what the cost model says today.
+
+    Args:
+        folder: where the file of the accelerator is.
+        accelerator: by its numbers; its name does not count.
+    """
+
+    def __init__(self, folder: str | Path, accelerator: Accelerator) -> None:
+        self.records = Records(Path(folder) / f"mappings-{fingerprint(accelerator)}.jsonl")
+
+    def get(self, problem: Problem, mapper: str, seed: int) -> SearchResult | None:
+        """The result of that search, or None where it is not known."""
+        layer, accelerator = problem.model.layer, problem.model.accelerator
+        found = self.records.get(_key(problem, mapper, seed))
+        if found is None:
+            return None
+        try:
+            arrays = (np.array([found[name]]) for name in ("factors", "order", "keep"))
+            mapping = Mappings(*arrays)
+            mapping.check(layer, accelerator)
+            costs = CostModel(layer, accelerator).evaluate(mapping)
+            history = np.full(problem.budget, np.nan)
+            for evaluation, value in found["improvements"]:
+                history[evaluation:] = value
+            result = SearchResult(mapping, costs, float(history[-1]), history, int(found["evaluations"]))
+        except (ValueError, KeyError, TypeError, IndexError):
+            return None
+        return result if costs.valid[0] and np.isclose(problem.value(costs)[0], result.value, atol=1e-9) else None
+
+    def put(self, problem: Problem, mapper: str, seed: int, result: SearchResult) -> None:
+        """Keep the result of a search."""
+        better = np.flatnonzero(np.diff(result.history, prepend=np.inf))
+        value = {
+            "layer": _shape(problem.model.layer),
+            "factors": result.mapping.factors[0].tolist(),
+            "order": result.mapping.order[0].tolist(),
+            "keep": result.mapping.keep[0].tolist(),
+            "improvements": [[int(i), float(result.history[i])] for i in better],
+            "evaluations": result.evaluations,
+        }
+        self.records.put(_key(problem, mapper, seed), value)
+
+
+def _key(problem: Problem, mapper: str, seed: int) -> str:
+    layer = _shape(problem.model.layer)
+    return digest(layer, problem.objective, problem.max_cycles, problem.budget, mapper, MAPPERS_VERSION, seed)
+
+
+def _shape(layer: Layer) -> dict[str, Any]:
+    return {"kind": layer.kind, "bounds": layer.bounds.tolist(), "stride": layer.stride, "dilation": layer.dilation}
