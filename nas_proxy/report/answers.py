@@ -27,8 +27,8 @@ class Recommendation:
 
     Attributes:
         network: None where none keeps the limit.
-        latency_ms, interval_ms: of the network, by what ``basis`` says; the interval holds 90 % (None: not known, or
-            a simulation, which does not scatter).
+        latency_ms, interval_ms: of the network, by what ``basis`` says. Of a prediction the interval in which nine of
+            ten measurements lie; of a measurement the 95 % interval of its median; None: not known, or a simulation.
         predicted_ms, predicted_interval_ms: what was predicted of it before.
     """
 

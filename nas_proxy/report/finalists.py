@@ -26,13 +26,19 @@ class Rest:
 
 @dataclass(frozen=True)
 class FinalistView:
-    """A network on a target; ``number`` is None for one that the search has not evaluated."""
+    """A network on a target; ``number`` is None for one that the search has not evaluated.
+
+    ``plain_ms`` is its latency before any optimisation; ``gain`` the share that all of them save of the latency, or
+    where the target tells a throughput, of the time per input.
+    """
 
     number: int | None
     arch: str
     target: str
     accuracy: float | None
     latency_ms: float
+    plain_ms: float | None
+    gain: float | None
     interval_ms: tuple[float, float] | None
     energy_mj: float | None
     throughput_per_s: float | None
@@ -59,12 +65,16 @@ def _view(run: Run, finalist: Finalist) -> FinalistView:
     network = next((network for network in run.networks if network.arch == finalist.arch), None)
     layers = sorted(finalist.layers, key=lambda layer: -layer.latency_ms)
     rest = layers[_LAYERS:]
+    variants = {variant.name: variant for variant in finalist.variants}
+    plain, best = variants.get("nothing"), variants.get("all")
     return FinalistView(
         number=network.number if network else None,
         arch=finalist.arch,
         target=finalist.target,
         accuracy=network.accuracy if network else None,
         latency_ms=finalist.latency_ms,
+        plain_ms=plain.latency_ms if plain else None,
+        gain=1 - _pace(best) / _pace(plain) if plain and best else None,
         interval_ms=finalist.interval_ms,
         energy_mj=finalist.energy_mj,
         throughput_per_s=finalist.throughput_per_s,
@@ -77,3 +87,8 @@ def _view(run: Run, finalist: Finalist) -> FinalistView:
         evaluations=finalist.evaluations,
         cpu_s=finalist.cpu_s,
     )
+
+
+def _pace(variant: Variant) -> float:
+    """Seconds per input of a pipeline that is full; of others the latency."""
+    return 1 / variant.throughput_per_s if variant.throughput_per_s else variant.latency_ms / 1e3

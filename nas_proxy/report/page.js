@@ -5,7 +5,7 @@
   const root = document.documentElement;
   const at = (id) => document.getElementById(id);
   const darkSystem = matchMedia("(prefers-color-scheme: dark)");
-  const state = { target: 0, finalist: 0, whole: false, chosen: [] };
+  const state = { target: 0, finalist: 0, measure: null, whole: false, chosen: [] };
   const byNumber = new Map(data.networks.map((network) => [network.number, network]));
   const byArch = new Map(data.networks.map((network) => [network.arch, network]));
 
@@ -237,7 +237,8 @@
   function drawGains(finalist) {
     const known = (measure) => finalist.variants.every((variant) => measures[measure].of(variant) !== null);
     for (const option of at("measure").options) option.disabled = !known(option.value);
-    if (at("measure").selectedOptions[0].disabled) at("measure").value = "latency";
+    const usual = known("pace") ? "pace" : "latency"; // a pipeline is cut for its pace
+    at("measure").value = state.measure && known(state.measure) ? state.measure : usual;
     const measure = measures[at("measure").value];
     const of = new Map(finalist.variants.map((variant) => [variant.name, measure.of(variant)]));
     const before = of.get("nothing"), after = of.get("all");
@@ -269,9 +270,9 @@
     const traces = bounds.map((bound, i) => {
       const own = finalist.layers.map((layer, place) => ({ layer, place })).filter((each) => each.layer.bound === bound);
       return {
-        type: "bar", orientation: "h", name: bound === "compute" ? "bound by compute" : `by ${plain(bound)}`, y: own.map((each) => places[each.place]), x: own.map((each) => each.layer.latency_ms),
+        type: "bar", orientation: "h", name: bound === "measured" ? bound : `bound by ${plain(bound)}`, y: own.map((each) => places[each.place]), x: own.map((each) => each.layer.latency_ms),
         marker: { color: series()[i % series().length] }, text: own.map((each) => plain(each.layer.operator)),
-        textposition: "none", hovertemplate: `%{text}: %{x:.3g} ms, bound by ${plain(bound)}<extra></extra>`,
+        textposition: "none", hovertemplate: "%{text}: %{x:.3g} ms, %{fullData.name}<extra></extra>",
       };
     });
     const rest = `${finalist.rest.count} others`;
@@ -284,7 +285,7 @@
       xaxis: axis("latency [ms]", { fixedrange: true }),
       yaxis: axis("", { autorange: "reversed", showgrid: false, fixedrange: true, tickfont: { size: 11 }, categoryarray: [...places, rest], categoryorder: "array" }),
     });
-    table("layer-table", ["layer", "operator", "latency [ms]", "energy [mJ]", "bound by", "busy"],
+    table("layer-table", ["layer", "operator", "latency [ms]", "energy [mJ]", "bound by", "of peak"],
       [...finalist.layers.map((layer) => [layer.name, layer.operator, layer.latency_ms, layer.energy_mj, layer.bound,
         layer.utilization === null ? "–" : `${number(100 * layer.utilization)} %`]),
       ...(finalist.rest.count ? [[rest, "", finalist.rest.latency_ms, null, "", ""]] : [])]);
@@ -343,7 +344,10 @@
       select.addEventListener("change", () => choose(what, Number(select.value)));
     }
   }
-  at("measure")?.addEventListener("change", () => drawGains(data.finalists[state.finalist]));
+  at("measure")?.addEventListener("change", (event) => {
+    state.measure = event.currentTarget.value;
+    drawGains(data.finalists[state.finalist]);
+  });
   at("theme").addEventListener("click", () => {
     root.dataset.theme = isDark() ? "light" : "dark";
     drawAll();

@@ -132,7 +132,6 @@ def _render(run: Run, charts: Charts) -> str:
         basis=_BASIS,
         clip=lambda share: min(max(share, 0.0), 1.0),
         facts=_facts,
-        plain=_plain_ms,
         numbers={network.arch: network.number for network in run.networks},
         good_enough=GOOD_ENOUGH,
         version=nas_proxy.__version__,
@@ -155,11 +154,6 @@ def _number(value: float) -> str:
 
 def _count(size: int) -> str:
     return f"{size:,}" if size < 1_000_000_000 else f"{size:.1e}".replace("e+", " × 10^")
-
-
-def _plain_ms(finalist: FinalistView) -> float | None:
-    """The latency of a finalist that nothing was done to."""
-    return next((variant.latency_ms for variant in finalist.variants if variant.name == "nothing"), None)
 
 
 @dataclass(frozen=True)
