@@ -61,6 +61,7 @@ REWRITERS: dict[str, Callable[[], Rewriter]] = {
     "beam": lambda: get_rewriter("beam"),
     "random": lambda: get_rewriter("random"),
     "untrained": untrained,
+    "egglog": lambda: get_rewriter("egglog"),
     "learned": lambda: get_rewriter("learned"),
 }
 
@@ -82,11 +83,11 @@ def network(name: str) -> tuple[torch.nn.Module, TensorGraph]:
 # -- 1: real networks ------------------------------------------------------------------------------------------------
 
 
-def real(name: str, seconds: float) -> dict[str, Any]:
-    """Speed-ups of every rewriter on one network. A graph that two of them find is measured once."""
+def real(name: str, keys: tuple[str, ...], seconds: float) -> dict[str, Any]:
+    """Speed-ups of rewriters on one network. A graph that two of them find is measured once."""
     module, graph = network(name)
     cost = MeasuredCost(default_table())
-    found = {key: _search(REWRITERS[key](), graph, cost, "real") for key in ("greedy", "beam", "learned")}
+    found = {key: _search(REWRITERS[key](), graph, cost, "real") for key in keys}
     cost.save()
     measured: dict[int, dict] = {}
     rows = {}
@@ -304,7 +305,11 @@ def parts(options: argparse.Namespace) -> dict[str, Callable[[], Any]]:
     arrays = ("vit_tiny", "inception_v3", "squeezenet1_1")
     return {
         "synthetic": lambda: {k: kept(f"synthetic-{k}", partial(synthetic, k, options.instances)) for k in REWRITERS},
-        "real": lambda: {n: kept(f"real-{n}", partial(real, n, options.seconds)) for n in options.networks},
+        "real": lambda: {
+            n: kept(f"real-{n}", partial(real, n, ("greedy", "beam", "learned"), options.seconds))
+            | kept(f"real-{n}-egglog", partial(real, n, ("egglog",), options.seconds))
+            for n in options.networks
+        },
         "traps": lambda: kept("traps", lambda: traps(options.seconds)),
         "simulated": lambda: {n: kept(f"simulated-{n}", partial(simulated, n)) for n in arrays},
         "numerics": lambda: kept("numerics", lambda: numerics(options.applications)),

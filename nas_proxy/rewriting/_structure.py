@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nas_proxy.graph import Constant, Subgraph, TensorGraph
+from nas_proxy.graph import Constant, Node, Subgraph, TensorGraph
 
-__all__ = ["structural_hash"]
+__all__ = ["plain_attributes", "structural_hash"]
 
 _COMMUTATIVE = {"Add", "Mul", "Max", "Min", "And", "Or", "Xor"}
 
@@ -29,13 +29,17 @@ def structural_hash(graph: TensorGraph) -> int:
             sources.append(known[name] if name else 0)
         if node.operator in _COMMUTATIVE:
             sources.sort()
-        attributes = tuple(sorted((key, _plain(value)) for key, value in node.attributes.items()))
-        made = hash((node.operator, node.domain, attributes, tuple(sources)))
+        made = hash((node.operator, node.domain, plain_attributes(node), tuple(sources)))
         total += made
         for i, name in enumerate(node.outputs):
             if name:
                 known[name] = hash((made, i))
     return hash((total, *(known.get(name, 0) for name in graph.outputs)))
+
+
+def plain_attributes(node: Node) -> tuple[tuple[str, Any], ...]:
+    """A node's attributes as something that can be hashed, constants by contents."""
+    return tuple(sorted((key, _plain(value)) for key, value in node.attributes.items()))
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Group
 from rich.table import Table
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.graph import Subgraph, TensorGraph, from_onnx, save_onnx
 from nas_proxy.rewriting._edit import apply
 from nas_proxy.rewriting._rule import get_rule
@@ -85,7 +85,7 @@ def verify_path(graph: TensorGraph, found: Rewritten) -> float:
         if not result.equal:
             raise InputError(
                 f"{edit}: the result differs by {result.error:.2g} in float64. Please report the model; leave the rule "
-                f"{get_rule(edit.rule).name!r} out meanwhile."
+                f"{edit.rule!r} out meanwhile."
             )
         worst, graph = max(worst, result.error), after
     return worst
@@ -117,6 +117,13 @@ def rewrite_file(model: Path, output: Path, target: str, **options) -> Optimised
     return done
 
 
+def _helps(name: str) -> str:
+    try:
+        return get_rule(name).helps
+    except UnknownNameError:  # not a rule by itself, but what a rewriter made of several
+        return ""
+
+
 def render(done: Optimised) -> Group:
     """The substitutions, what they save, and what was checked."""
     found = done.rewritten
@@ -124,7 +131,7 @@ def render(done: Optimised) -> Group:
     for heading in ("rule", "times", "what it is for"):
         table.add_column(heading, justify="right" if heading == "times" else "left")
     for name, times in found.by_rule.items():
-        table.add_row(name, str(times), get_rule(name).helps)
+        table.add_row(name, str(times), _helps(name))
     notes = [
         f"cost {found.cost_before:.4g} -> {found.cost_after:.4g} {found.unit} ({found.speedup:.3f} times), "
         f"{found.evaluations} graphs priced, search ended: {found.stopped}",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from gymnasium.utils.env_checker import check_env
 
 from nas_proxy.devices import get_device
 from nas_proxy.devices.edge_tpu import EdgeTPUDevice
-from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting import Edit, apply, structural_hash, verify
 from nas_proxy.rewriting._state import start
@@ -56,9 +58,28 @@ def test_candidates_found_step_by_step_are_those_of_the_graph(seed):
 
 
 @pytest.mark.parametrize("check", REWRITER_CHECKS)
-@pytest.mark.parametrize("name", ["greedy", "beam", "random", "learned"])
+@pytest.mark.parametrize("name", ["greedy", "beam", "random", "learned", "egglog"])
 def test_every_rewriter(name, check):
+    if name == "egglog":
+        pytest.importorskip("egglog", reason='pip install "nas-proxy[egglog]"')
     check(get_rewriter(name))
+
+
+def test_equality_saturation_combines_substitutions_that_were_never_tried_together():
+    """A walk takes a step for each of several independent places, an e-graph one look at all candidates."""
+    pytest.importorskip("egglog", reason='pip install "nas-proxy[egglog]"')
+    x = transformer(np.random.default_rng(0), 3, tokens=6, heads=1, size=4, pick=False)
+    one_round = len(start(x, PlainCost()).candidates) + 1
+    found = get_rewriter("egglog").rewrite(x, PlainCost(), evaluations=one_round)
+    assert verify(x, found.graph).equal
+    greedy = get_rewriter("greedy").rewrite(x, PlainCost(), evaluations=one_round)
+    assert found.cost_after < greedy.cost_after
+
+
+def test_without_egglog_the_rewriter_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "egglog.bindings", None)
+    with pytest.raises(MissingDependencyError, match=r'pip install "nas-proxy\[egglog\]"'):
+        get_rewriter("egglog")
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))

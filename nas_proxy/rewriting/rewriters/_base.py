@@ -146,6 +146,7 @@ rewriters: Registry[Callable[..., Rewriter]] = Registry(
         "greedy": "nas_proxy.rewriting.rewriters.baselines:GreedyRewriter",
         "beam": "nas_proxy.rewriting.rewriters.baselines:BeamRewriter",
         "random": "nas_proxy.rewriting.rewriters.baselines:RandomRewriter",
+        "egglog": "nas_proxy.rewriting.rewriters.saturation:EqualitySaturationRewriter",
         "learned": "nas_proxy.rewriting.rewriters.learned:LearnedRewriter",
     },
 )
