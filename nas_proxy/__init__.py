@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nas_proxy.datasets import LatencyTable, load_accuracies, load_latencies
     from nas_proxy.devices import get_device
+    from nas_proxy.finalists import FinalistTable, evaluate_finalists
     from nas_proxy.nni_plugin import ProxyLatencyProfiler, ProxyStrategy, ProxyTuner
     from nas_proxy.ranking import Monotonicity, ProxyLatencyModel, hypervolume, pareto_front, select_proxy
     from nas_proxy.spaces import get_space
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "FinalistTable",
     "LatencyTable",
     "Monotonicity",
     "ProxyLatencyModel",
     "ProxyLatencyProfiler",
     "ProxyStrategy",
     "ProxyTuner",
+    "evaluate_finalists",
     "get_device",
     "get_space",
     "hypervolume",
@@ -38,6 +41,7 @@ __all__ = [
 _HOMES = {
     "nas_proxy.datasets": ["LatencyTable", "load_accuracies", "load_latencies"],
     "nas_proxy.devices": ["get_device"],
+    "nas_proxy.finalists": ["FinalistTable", "evaluate_finalists"],
     "nas_proxy.nni_plugin": ["ProxyLatencyProfiler", "ProxyStrategy", "ProxyTuner"],
     "nas_proxy.ranking": ["Monotonicity", "ProxyLatencyModel", "hypervolume", "pareto_front", "select_proxy"],
     "nas_proxy.spaces": ["get_space"],

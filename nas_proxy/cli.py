@@ -345,6 +345,43 @@ def compress(
     Console().print(*render(found), f"{folder}: sweep.csv, sweep.json, sweep.png", sep="\n", soft_wrap=True)
 
 
+@app.command()
+def evaluate(
+    archs: Annotated[Path, typer.Argument(help="CSV with a column 'arch': the networks to evaluate.")],
+    target: Annotated[list[str], typer.Option(help="A device by name or path; may be repeated.")],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv or .json to write.")] = None,
+    space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
+    rewriter: Annotated[str, typer.Option(help="greedy, learned, beam or random.")] = "greedy",
+    rewriting: Annotated[bool, typer.Option(help="Look for cheaper equivalents.")] = True,
+    mapper: Annotated[str | None, typer.Option(help="Instead of the one that the device names.")] = None,
+    evaluations: Annotated[int | None, typer.Option(min=1, help="Of mappings a layer, likewise.")] = None,
+    objective: Annotated[str | None, typer.Option(help="edp, latency or energy, likewise.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Of pipelines, likewise.")] = None,
+    parameter: Annotated[list[str], typer.Option("--parameter", "-p", help="Of the space, as NAME=VALUE.")] = [],  # noqa: B006
+    cache: Annotated[Path | None, typer.Option(help="Folder of what is known; by default the user's.")] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same results.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Workers; -1 for one a core.")] = 1,
+    backend: Annotated[str, typer.Option(help="Of joblib: loky (processes of this machine) or ray.")] = "loky",
+) -> None:
+    """See how fast networks can be made on each target, and what rewriting, mapping and scheduling gain."""
+    from nas_proxy import finalists
+    from nas_proxy.devices import Workers
+    from nas_proxy.devices._choice import choose
+    from nas_proxy.devices._progress import show_progress
+
+    write = finalists.writer(output) if output else None
+    chosen, wanted = choose(space, parameter, None, seed, archs), {"mapper": mapper, "scheduler": scheduler}
+    settings: Any = wanted | {"evaluations": evaluations, "objective": objective, "cache": cache, "seed": seed}
+    settings |= {"rewriter": rewriter if rewriting else None, "workers": Workers(jobs, backend)}
+    with show_progress("evaluating") as on_progress:
+        table = finalists.evaluate_finalists(
+            chosen.archs, target, space=chosen.space, on_progress=on_progress, **settings
+        )
+    if write:
+        write(table)
+    Console().print(finalists.show(table))
+
+
 training = typer.Typer(help="Train the policies that ship with the package anew.", no_args_is_help=True)
 app.add_typer(training, name="train")
 

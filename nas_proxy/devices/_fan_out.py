@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from nas_proxy.errors import InputError, MissingDependencyError
 if TYPE_CHECKING:
     from nas_proxy.spaces import SearchSpace
 
-__all__ = ["PROCESSES", "Workers"]
+__all__ = ["PROCESSES", "Workers", "parallel"]
 
 PROCESSES = "loky"
 _ON_THIS_MACHINE = {"loky", "multiprocessing", "threading", "sequential"}
@@ -72,6 +72,14 @@ class Workers:
                             f"are of another device: expected {identity}, found {found}. Use machines that are alike."
                         )
                     yield from results
+
+
+def parallel(workers: Workers, function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]]) -> Iterator[Any]:
+    """Results of ``function(*job)`` in the order of jobs, by several workers; those of a turn come together."""
+    with _connected(workers.backend), joblib.parallel_config(backend=workers.backend, n_jobs=workers.jobs):
+        for turn in _chunks(jobs, joblib.effective_n_jobs(workers.jobs)):
+            found: Any = joblib.Parallel()(joblib.delayed(function)(*job) for job in turn)
+            yield from found
 
 
 def _chunks(items: Sequence[Any], size: int) -> list[Sequence[Any]]:

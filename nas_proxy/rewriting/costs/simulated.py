@@ -30,6 +30,11 @@ class SpatialCost(NodewiseCost):
     def name(self) -> str:
         return self._name
 
+    @property
+    def spent(self) -> int:
+        """Evaluations of mappings so far."""
+        return self._device.spent
+
     def node_cost(self, graph: TensorGraph, node: Node) -> float:
         annotation, cost = annotate_known(graph, node, "float32", around=3 if not _has_products(node) else 0)
         if len(annotation.costs) == 1 and not annotation.graph.nodes:
