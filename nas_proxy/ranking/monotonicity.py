@@ -18,16 +18,16 @@ from scipy import stats
 from nas_proxy.ranking._posterior import Inputs, Posterior
 from nas_proxy.ranking._robust import DEGREES_OF_FREEDOM
 
-__all__ = ["ARCHITECTURES", "GOOD_ENOUGH", "Monotonicity", "assess"]
+__all__ = ["ARCHITECTURES", "GOOD_ENOUGH", "INFORMATION", "INTERVAL", "Monotonicity", "assess"]
 
 GOOD_ENOUGH = 0.8
 """Kendall's tau: nine of ten pairs are in the right order."""
 _DRAWS, _FEWER_DRAWS = 100, 30
 ARCHITECTURES = 500
-_INTERVAL = (0.05, 0.95)
+INTERVAL = (0.05, 0.95)
 _MORE = (0.5, 1, 2, 4, 8)
 _FINEST_STEP = 1e-3
-_INFORMATION = DEGREES_OF_FREEDOM / (DEGREES_OF_FREEDOM + 3)
+INFORMATION = DEGREES_OF_FREEDOM / (DEGREES_OF_FREEDOM + 3)
 """What a measurement tells of the scale of Student-t noise, relative to normal noise (Lange et al., JASA 1989)."""
 _TELLING = 5.0
 """Degrees of freedom from which the noise is known well enough to blame it."""
@@ -67,7 +67,7 @@ def assess(posterior: Posterior, measured: NDArray[np.float64], population: Inpu
     learnable, rest = (root @ rng.standard_normal((root.shape[1], _DRAWS)) for _ in range(2))
     noise = posterior.noise_sd * rng.standard_t(DEGREES_OF_FREEDOM, size=(len(population), _DRAWS))
     # how far the sizes of all these may be from their most probable ones
-    freedom = posterior.freedom * _INFORMATION
+    freedom = posterior.freedom * INFORMATION
     scale = np.sqrt(freedom / rng.chisquare(freedom, size=_DRAWS))
 
     def measured_on(latency: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -83,7 +83,7 @@ def assess(posterior: Posterior, measured: NDArray[np.float64], population: Inpu
 
     target = measured_on(predicted + rest + noise)
     tau = float(_kendall_tau(predicted, target).mean())
-    low, high = np.quantile(_kendall_tau(predicted, measured_on(predicted + scale * (rest + noise))), _INTERVAL)
+    low, high = np.quantile(_kendall_tau(predicted, measured_on(predicted + scale * (rest + noise))), INTERVAL)
     return Monotonicity(
         kendall_tau=tau,
         spearman=float(_spearman(predicted, target).mean()),
