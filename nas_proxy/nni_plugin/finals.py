@@ -1,0 +1,136 @@
+"""After the search: the best networks as they really run on each target, beside what was predicted of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group
+from rich.markup import escape
+from rich.table import Table
+from scipy import stats
+
+from nas_proxy import files
+from nas_proxy.devices import get_device, measure
+from nas_proxy.devices._progress import show_progress
+from nas_proxy.finalists import evaluate_finalists, show
+from nas_proxy.nni_plugin.session import Result
+from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.ranking.pareto import pareto_front, recommended
+
+__all__ = ["Check", "evaluate", "finalists_of"]
+
+_MEASURE_S = 3.0  # a pair of networks, before and after rewriting, on this machine
+
+
+@dataclass(frozen=True)
+class Check:
+    """What the predictions for a target were worth, on the finalists, which nobody measured before the search.
+
+    Attributes:
+        target: its name.
+        archs: the finalists' canonical texts; the following are in their order.
+        accuracy, predicted_ms, true_ms: of each finalist. ``true_ms`` is measured as the target's samples were.
+        kendall_tau: of predicted and true latencies; None where fewer than three differ.
+        chosen, best: which is recommended by predicted, and which by true latency; None where nothing keeps the limit.
+    """
+
+    target: str
+    archs: tuple[str, ...]
+    accuracy: tuple[float, ...]
+    predicted_ms: tuple[float, ...]
+    true_ms: tuple[float, ...]
+    kendall_tau: float | None
+    chosen: str | None
+    best: str | None
+
+
+def finalists_of(
+    results: Sequence[Result], targets: Sequence[str], limits_ms: Mapping[str, float], count: int
+) -> list[Result]:
+    """For each target the recommended network and its neighbours on the target's own front, ``count`` in all."""
+    found: dict[str, Result] = {}
+    accuracy = [result.accuracy for result in results]
+    for target in targets:
+        latency_ms = [result.latency_ms[target] for result in results]
+        chosen = recommended(accuracy, latency_ms, limits_ms.get(target))
+        if chosen is None:
+            continue
+        front = [int(i) for i in pareto_front(accuracy, latency_ms)]
+        place = front.index(chosen)
+        nearest = sorted(range(len(front)), key=lambda i: (abs(i - place), i))[:count]
+        found |= {results[front[i]].arch: results[front[i]] for i in sorted(nearest)}
+    return list(found.values())
+
+
+def evaluate(settings: SearchSettings, finalists: Sequence[Result], folder: Path, console: Console) -> None:
+    """Evaluate finalists on every target that is a device; targets known from a table only cannot be.
+
+    ``checks.json`` says what the predictions were worth, ``finalists.json`` and ``.csv`` how fast each can be made.
+    """
+    space = settings.make_space()
+    archs = [space.from_str(result.arch) for result in finalists]
+    devices = {name: get_device(target.device) for name, target in settings.targets.items() if target.device}
+    checks = []
+    for name, device in devices.items():
+        path = folder / "measurements" / f"{name}-finalists.csv"
+        with show_progress(f"finalists on {name}") as on_progress:
+            table = measure(device, space, archs, path, on_progress=on_progress)
+        true_ms = table.latency_ms(device.name)[table.rows(archs)]
+        checks.append(_check(name, finalists, true_ms, settings.limits_ms.get(name)))
+        device.name = name  # as the user calls it
+    if not checks:
+        return
+    files.write_json(folder / "checks.json", [asdict(check) for check in checks])
+    console.print(Group(*map(_render, checks)))
+    with show_progress("optimising finalists") as on_progress:
+        table = evaluate_finalists(
+            archs, [*devices.values()], space=space, measure_seconds=_MEASURE_S, on_progress=on_progress
+        )
+    table.to_json(folder / "finalists.json")
+    table.to_csv(folder / "finalists.csv")
+    console.print(show(table))
+
+
+def _check(target: str, finalists: Sequence[Result], true_ms: np.ndarray, limit_ms: float | None) -> Check:
+    archs = tuple(result.arch for result in finalists)
+    accuracy = tuple(result.accuracy for result in finalists)
+    predicted_ms = tuple(result.latency_ms[target] for result in finalists)
+    telling = len(set(predicted_ms)) >= 3 and len(set(true_ms)) >= 3
+    chosen, best = recommended(accuracy, predicted_ms, limit_ms), recommended(accuracy, true_ms, limit_ms)
+    tau = float(stats.kendalltau(predicted_ms, true_ms)[0]) if telling else None  # pyright: ignore[reportArgumentType]
+    return Check(
+        target=target,
+        archs=archs,
+        accuracy=accuracy,
+        predicted_ms=predicted_ms,
+        true_ms=tuple(map(float, true_ms)),
+        kendall_tau=tau,
+        chosen=None if chosen is None else archs[chosen],
+        best=None if best is None else archs[best],
+    )
+
+
+def _render(check: Check) -> Group:
+    table = Table(title=f"{escape(check.target)}: predicted and found", box=SIMPLE_HEAD)
+    for heading in ("accuracy", "predicted [ms]", "found [ms]"):
+        table.add_column(heading, justify="right")
+    table.add_column("architecture", overflow="fold")
+    rows = zip(check.accuracy, check.predicted_ms, check.true_ms, check.archs, strict=True)
+    for accuracy, predicted, true, arch in sorted(rows, key=lambda row: row[1]):
+        table.add_row(f"{accuracy:.2f}", f"{predicted:.3g}", f"{true:.3g}", escape(arch))
+    return Group(table, escape(_verdict(check)))
+
+
+def _verdict(check: Check) -> str:
+    tau = "" if check.kendall_tau is None else f"Kendall's tau of these {check.kendall_tau:.2f}. "
+    if check.chosen is None:
+        return f"{tau}No finalist is predicted to keep the limit."
+    if check.chosen == check.best:
+        return f"{tau}The recommended network is the best of them: {check.chosen}"
+    if check.best is None:
+        return f"{tau}None of them keeps the limit in truth: lower the limit to leave room for the error of prediction."
+    return f"{tau}By what was found, {check.best} is the one to take, not {check.chosen}."

@@ -1,0 +1,80 @@
+"""What follows a search: the finalists chosen, evaluated, and the predictions checked against them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from nas_proxy.finalists import FinalistTable
+from nas_proxy.nni_plugin.finals import Check, _verdict, evaluate, finalists_of
+from nas_proxy.nni_plugin.session import Result
+from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.spaces import get_space
+
+SMALL = {"channels": 4, "cells": 1, "image_size": 8}
+
+
+def results(*rows: tuple[str, float, float, float]) -> list[Result]:
+    return [Result(arch, accuracy, {"phone": phone, "board": board}) for arch, accuracy, phone, board in rows]
+
+
+def test_finalists_are_the_recommended_networks_of_each_target_and_their_neighbours() -> None:
+    found = results(
+        ("a", 50.0, 1.0, 9.0),
+        ("b", 90.0, 2.0, 8.0),
+        ("c", 90.5, 3.0, 7.0),
+        ("d", 91.0, 9.0, 6.0),
+        ("e", 10.0, 9.5, 9.5),
+    )
+    assert [r.arch for r in finalists_of(found, ["phone"], {}, 1)] == ["c"]  # 90.5 is 99 % of 91, 90 is not
+    assert [r.arch for r in finalists_of(found, ["phone"], {}, 3)] == ["b", "c", "d"]
+    assert [r.arch for r in finalists_of(found, ["phone"], {"phone": 2.0}, 1)] == ["b"]
+    assert [r.arch for r in finalists_of(found, ["phone", "board"], {}, 1)] == ["c", "d"]
+    assert finalists_of(found, ["phone"], {"phone": 0.5}, 3) == []
+    assert finalists_of(found, ["phone"], {}, 0) == []
+
+
+def check(chosen: str | None, best: str | None, tau: float | None = 0.9) -> Check:
+    return Check("phone", ("a", "b"), (1.0, 2.0), (1.0, 2.0), (1.0, 2.0), tau, chosen, best)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (check("a", "a"), r"Kendall's tau of these 0\.90\. The recommended network is the best of them: a"),
+        (check("a", "b", None), "^By what was found, b is the one to take, not a"),
+        (check(None, None), "No finalist is predicted to keep the limit"),
+        (check("a", None), "None of them keeps the limit in truth: lower the limit"),
+    ],
+)
+def test_verdicts(found: Check, words: str) -> None:
+    import re
+
+    assert re.search(words, _verdict(found))
+
+
+def test_finalists_are_evaluated_under_the_names_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    space = get_space("nasbench201", **SMALL)
+    arguments: dict[str, Any] = {
+        "space": "nasbench201",
+        "space_parameters": SMALL,
+        "proxy": {"csv": str(tmp_path / "proxy.csv")},
+        "targets": {"chain": {"device": "edge-tpu-x2", "limit_ms": 1e3}, "phone": {"csv": str(tmp_path / "phone.csv")}},
+    }
+    archs = [space.to_str(arch) for arch in space.sample(3, seed=0)]
+    found = [Result(arch, 50.0 + i, {"chain": 1.0 + i, "phone": 2.0}) for i, arch in enumerate(archs)]
+    console = Console(width=200, record=True)
+    evaluate(SearchSettings.read(arguments), found, tmp_path, console)
+    [checked] = json.loads((tmp_path / "checks.json").read_text())
+    assert checked["target"] == "chain"
+    assert checked["archs"] == archs
+    assert checked["chosen"] == archs[2]  # the most accurate within the limit
+    table = FinalistTable.from_json(tmp_path / "finalists.json")
+    assert table.targets == ("chain",)
+    assert list(table.archs) == archs
+    assert "chain: predicted and found" in console.export_text()
