@@ -76,7 +76,7 @@ def _balance(difference: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @cache
 def _balance_table() -> NDArray[np.float64]:
-    """``P(d + e1 - e2 > 0) - P(d + e1 - e2 < 0)`` for ``d`` from -40 to 40, of Student-t ``e1`` and ``e2`` of scale 1."""
+    """Of differences from -40 to 40, each noise Student-t of scale 1."""
     step = 1 / _STEPS
     noise = np.arange(-4 * _REACH, 4 * _REACH + step / 2, step)
     density = stats.t.pdf(noise, DEGREES_OF_FREEDOM) * step

@@ -11,8 +11,10 @@ fewer of the best are averaged.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,6 +121,16 @@ class _Family:
 
 
 @dataclass(frozen=True)
+class _Slabs:
+    """Alternatives for the slabs: each target's features that have one, -1 for none, its variance, the log evidence."""
+
+    log_evidence: NDArray[np.float64]  # (b, grid, alternatives)
+    first: NDArray[np.int64]  # (b, alternatives)
+    second: NDArray[np.int64]
+    variance: NDArray[np.float64]  # (alternatives,)
+
+
+@dataclass(frozen=True)
 class _Best:
     """The ``k`` best hypotheses about each of ``b`` targets; see ``_Hypotheses`` of a single one."""
 
@@ -136,9 +148,7 @@ class _Best:
         g, n = len(family.grid), there.sum(axis=1)[:, None, None]
         covariance = family.kernels * (there[:, :, None] & there[:, None, :])[:, None]
         diagonal = np.arange(target.shape[1])
-        covariance[:, :, diagonal, diagonal] += np.where(
-            there[:, None], family.grid[:, 2, None] * noise[:, None], 1.0
-        )
+        covariance[:, :, diagonal, diagonal] += np.where(there[:, None], family.grid[:, 2, None] * noise[:, None], 1.0)
         factor = np.linalg.cholesky(covariance)
         log_det = np.log(factor[:, :, diagonal, diagonal]).sum(axis=2)
         data = np.concatenate([target[:, :, None], family.tried * there[:, :, None]], axis=2)
@@ -154,32 +164,29 @@ class _Best:
         flat = products.reshape(b, g, -1)
         across = np.take_along_axis(flat, ((1 + one) * (1 + f) + 1 + two)[:, None], axis=2)
 
-        base = family.log_prior - log_det
-        evidence = [base[:, :, None] - 0.5 * n * np.log(quadratic)]
-        slabs, nothing = [np.zeros(1)], np.full((b, 1), -1)
-        firsts, seconds = [nothing], [nothing]
+        base = (family.log_prior - log_det)[:, :, None]
+
+        def log_evidence(gain: Any, determinant: Any, alternatives: int) -> NDArray[np.float64]:
+            fit = -0.5 * n * np.log(quadratic - gain) - 0.5 * np.log(determinant)
+            return base + fit - np.log(max(alternatives * len(prior.slab), 1))
+
+        nothing = np.full_like(feature, -1)
+        tables = [_Slabs(base - 0.5 * n * np.log(quadratic), nothing[:, :1], nothing[:, :1], np.zeros(1))]
         for slab in prior.slab:
             precision = own + 1 / slab
             p1, p2, h1, h2 = (values[:, :, at] for values in (precision, along) for at in (first, second))
-            det = p1 * p2 - across**2
-            gain = (p2 * h1**2 - 2 * across * h1 * h2 + p1 * h2**2) / det
-            for explained, det, size, chosen in (
-                (along**2 / precision, precision * slab, len(feature[0]), (feature, np.full_like(feature, -1))),
-                (gain, det * slab**2, len(first), (one, two)),
-            ):
-                alternatives = max(size * len(prior.slab), 1)
-                value = -0.5 * n * np.log(quadratic - explained) - 0.5 * np.log(det) - np.log(alternatives)
-                evidence.append(base[:, :, None] + value)
-                firsts.append(chosen[0])
-                seconds.append(chosen[1])
-                slabs.append(np.full(size, slab))
-        return cls._best(family, *(np.concatenate(parts, axis=-1) for parts in (evidence, firsts, seconds, slabs)))
+            determinant = p1 * p2 - across**2
+            gain = (p2 * h1**2 - 2 * across * h1 * h2 + p1 * h2**2) / determinant
+            single = log_evidence(along**2 / precision, precision * slab, feature.shape[1])
+            pair = log_evidence(gain, determinant * slab**2, len(first))
+            tables.append(_Slabs(single, feature, nothing, np.full(feature.shape[1], slab)))
+            tables.append(_Slabs(pair, one, two, np.full(len(first), slab)))
+        return cls._best(family, tables)
 
     @classmethod
-    def _best(
-        cls, family: _Family, evidence: NDArray, first: NDArray[np.int64], second: NDArray[np.int64], slab: NDArray
-    ) -> _Best:
-        """From log evidences ``(b, g, h)`` of ``h`` alternatives, their features ``(b, h)`` and variances ``(h,)``."""
+    def _best(cls, family: _Family, tables: Sequence[_Slabs]) -> _Best:
+        evidence = np.concatenate([table.log_evidence for table in tables], axis=2)
+        slab = np.concatenate([table.variance for table in tables])
         prior, (b, _, h) = family.prior, evidence.shape
         flat = evidence.reshape(b, -1)
         k = min(prior.kept, flat.shape[1])
@@ -191,8 +198,8 @@ class _Best:
         variance = np.empty((b, k, family.rows.shape[1]))
         variance[:, :, 0], variance[:, :, 1], variance[:, :, 2] = prior.constant, prior.proxy, residual
         variance[:, :, 3:] = dense[:, :, None] * family.share
-        for feature in (first, second):
-            chosen = np.take_along_axis(feature, model, axis=1)
+        for features in ([table.first for table in tables], [table.second for table in tables]):
+            chosen = np.take_along_axis(np.concatenate(features, axis=1), model, axis=1)
             device, hypothesis = np.nonzero(chosen >= 0)
             column = 3 + chosen[device, hypothesis]
             variance[device, hypothesis, column] += slab[model[device, hypothesis]]
