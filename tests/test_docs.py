@@ -30,6 +30,7 @@ PICTURES = {"text", "console-output"}  # what a program prints
 ELSEWHERE = {
     "nas-proxy run": "tests/nni_plugin",
     "nas-proxy report": "tests/report",
+    "nas-proxy compress": "tests/compression",
     "nnictl": "tests/nni_plugin/test_run.py",
     "--backend ray": "tests/devices",
     "export --space timm": "tests/devices",
