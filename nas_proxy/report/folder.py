@@ -63,7 +63,7 @@ class Run:
             configuration do not say where latencies came from.
         proxy_samples: how many of the proxy's the search took, at random; None for all.
         sources: where latencies come from, by ``"proxy"`` and the target's name.
-        machines: what ``nas-proxy measure`` noted beside its CSV (device, machine, protocol, versions), by file name.
+        machines: what ``nas-proxy measure`` noted beside its CSV (device, machine, protocol, ...), by the same names.
         stated: what each ranking stated of itself before the search.
         config: the user's configuration, as text.
         command: what makes this run again.
@@ -102,7 +102,7 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder: expected one that `nas-proxy run` has made, such as runs/NAME-1.")
-    state = _json(folder / "search.json")
+    state = _json(folder / "search.json") or _json(folder / "search.previous.json")
     if state is None:
         if (folder / "run.json").exists():
             raise InputError(f"{folder}: has no results yet: go on with nas-proxy run --resume {folder}.")
@@ -140,8 +140,9 @@ def _run(folder: Path, state: Any) -> Run:
         ),
         failures=tuple(Failure(**failure) for failure in state["failures"]),
         machines={
-            path.name.removesuffix(".csv.machine.json"): _json(path) or {}
-            for path in sorted((folder / "measurements").glob("*.csv.machine.json"))
+            device: noted
+            for device in ("proxy", *engine["targets"])
+            if (noted := _json(folder / "measurements" / f"{device}.csv.machine.json")) is not None
         },
         stated={target: Monotonicity(**quality) for target, quality in stated.items()},
         finalists=_finalists(folder / "finalists.json"),
@@ -152,7 +153,7 @@ def _run(folder: Path, state: Any) -> Run:
     if not settings:
         return run
     space = run.space
-    sources = {"proxy": settings["proxy"], **settings["targets"]}
+    sources = {"proxy": settings["proxy"], **{target: settings["targets"][target] for target in run.targets}}
     samples = {name: _sample(folder, name, source, space) for name, source in sources.items()}
     return replace(
         run,
@@ -165,7 +166,7 @@ def _run(folder: Path, state: Any) -> Run:
 def _origin(source: Mapping[str, Any]) -> str:
     """Where the latencies of one device come from, in words."""
     if source.get("device"):
-        return f"measured on {Path(source['device']).stem}"
+        return f"device {Path(source['device']).stem}"
     column = f", column {source['column']}" if source.get("column") else ""
     return f"read from {Path(source['csv']).name if source.get('csv') else source['dataset']}{column}"
 

@@ -10,7 +10,7 @@
   const byArch = new Map(data.networks.map((network) => [network.arch, network]));
 
   // -- text ----------------------------------------------------------------------------------------------------------
-  const number = (x) => x === null || x === undefined ? "–"
+  const number = (x) => x === null || x === undefined ? "–" : x === 0 ? "0"
     : Math.abs(x) >= 99.95 ? Math.round(x).toLocaleString("en") : x.toPrecision(3).replace(/\.$/, "");
   const plain = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // for Plotly
   const wrapped = (text) => plain(String(text).match(/.{1,64}/gu)?.join("\n") ?? "").replace(/\n/g, "<br>");
@@ -265,8 +265,8 @@
 
   function drawLayers(finalist) {
     const bounds = [...new Set(finalist.layers.map((layer) => layer.bound))].sort();
-    const label = (layer, i) => `${i + 1}  ${plain(shortened(layer.name))}`; // numbered, since names may repeat
-    const places = finalist.layers.map(label);
+    const called = ({ name, operator }) => name.toLowerCase().includes(operator.toLowerCase()) ? name : `${name} ${operator}`;
+    const places = finalist.layers.map((layer, i) => `${i + 1}  ${plain(shortened(called(layer)))}`); // names may repeat
     const traces = bounds.map((bound, i) => {
       const own = finalist.layers.map((layer, place) => ({ layer, place })).filter((each) => each.layer.bound === bound);
       return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ _BASIS: dict[Basis, str] = {
     "optimised": "after optimisation",
 }
 _ELSEWHERE = {"space", "device", "name"}  # what other lines of the page say
+_COMMON = {"machine", "protocol", "clock"}
 _UNSAFE = {ord(c): f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"}  # ends a script element, or a line of one
 
 
@@ -120,6 +121,7 @@ def _render(run: Run, charts: Charts) -> str:
         "number2": "{:.2f}".format,
         "percent": lambda share: f"{100 * share:.0f} %",
     }
+    notes = {**run.machines, **({"finalists": run.finalists.protocol} if run.finalists else {})}
     counts = sorted({e.stated.n for target in charts.targets if (e := target.evidence) is not None})
     return environment.get_template("page.html").render(
         run=run,
@@ -131,7 +133,8 @@ def _render(run: Run, charts: Charts) -> str:
         distinct=len({t.recommendation.network.arch for t in charts.targets if t.recommendation.network}),
         basis=_BASIS,
         clip=lambda share: min(max(share, 0.0), 1.0),
-        facts=_facts,
+        common=_common(run),
+        notes={name: _facts(noted) for name, noted in notes.items()},
         numbers={network.arch: network.number for network in run.networks},
         good_enough=GOOD_ENOUGH,
         version=nas_proxy.__version__,
@@ -149,6 +152,8 @@ def script_safe(value: Any) -> str:
 
 def _number(value: float) -> str:
     """Three significant digits, with their zeros; from 100 on all digits before the point."""
+    if value == 0:
+        return "0"
     return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:#.3g}".rstrip(".")
 
 
@@ -158,26 +163,24 @@ def _count(size: int) -> str:
 
 @dataclass(frozen=True)
 class Fact:
-    """A line of how things were measured: one value for each device, or one for all."""
+    """A line of how things were measured."""
 
     name: str
-    values: tuple[str, ...]
+    value: str
 
 
-def _facts(notes: Sequence[Mapping[str, Any]]) -> list[Fact]:
-    """What is noted of several measurements, line by line."""
-    flat = []
-    for note in notes:
-        device = note.get("device")
-        everything = {**(device if isinstance(device, Mapping) else {}), **note}
-        flat.append({key: _joined(everything[key]) for key in everything if key not in _ELSEWHERE})
-    names = list(dict.fromkeys(name for note in flat for name in note))
-    lines = {name: tuple(note.get(name, "–") for note in flat) for name in names}
-    return [
-        Fact(name.replace("_", " "), values[:1] if len(set(values)) == 1 else values)
-        for name, values in lines.items()
-        if set(values) - {"", "–"}
-    ]
+def _facts(noted: Mapping[str, Any]) -> list[Fact]:
+    """What is noted of a measurement, line by line."""
+    device = noted.get("device")
+    flat = {**(device if isinstance(device, Mapping) else {}), **noted}
+    lines = {name: _joined(value) for name, value in flat.items() if name not in _ELSEWHERE}
+    return [Fact(name.replace("_", " "), value) for name, value in lines.items() if value]
+
+
+def _common(run: Run) -> list[Fact]:
+    """Machine and protocol of what was measured on this machine, each once."""
+    facts = [fact for noted in run.machines.values() for fact in _facts(noted) if fact.name in _COMMON]
+    return list(dict.fromkeys(facts))
 
 
 def _joined(value: Any) -> str:

@@ -22,7 +22,7 @@ class _Text(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
         self._inside = str(found.get("id")) if tag == "script" and found.get("id") else tag
-        self.ids += [found["id"]] if found.get("id") else []
+        self.ids += [str(found["id"])] if found.get("id") else []
 
     def handle_endtag(self, tag: str) -> None:
         self._inside = ""

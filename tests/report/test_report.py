@@ -76,7 +76,7 @@ def test_every_section_is_filled(page: Page) -> None:
     assert "nas-proxy run 'a search.yml'" in page.text
     assert "a CPU & more" in page.text
     assert "mapper marl" in page.text
-    assert "proxy measured on host-torch" in page.text
+    assert "proxy device host-torch" in page.text
     for network in page.data["networks"]:
         assert network["arch"] in page.text
         assert f"network-{network['number']}" in page.ids
