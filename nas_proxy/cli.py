@@ -289,6 +289,31 @@ def rank(
 
 
 @app.command()
+def fleet(
+    fleet: Annotated[Path, typer.Argument(help="CSV of many devices that measured the same few architectures.")],
+    proxy: Annotated[Path, typer.Option(help="CSV of one measured proxy device.")],
+    accuracy: Annotated[Path | None, typer.Option(help="CSV of accuracies: the candidates.")] = None,
+    archs: Annotated[Path | None, typer.Option(help="Candidates without accuracies; by default all, or 2,000.")] = None,
+    limit_ms: Annotated[float | None, typer.Option(help="The latency that every device may take.")] = None,
+    limit_quantile: Annotated[float, typer.Option(help="Or this quantile of the candidates' on each device.")] = 0.25,
+    within: Annotated[str, typer.Option(help="How far from its best a device may be served: 1% or 0.01.")] = "1%",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV to write, a row per device.")] = None,
+    space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
+) -> None:
+    """Recommend a network to each of thousands of devices, name the doubtful ones, and find how few networks do."""
+    from nas_proxy.ranking import fleet_csv, from_csv
+    from nas_proxy.ranking.fleet import Demand
+
+    if output is not None:
+        from_csv.require_no_measurements(output)
+    demand = Demand(limit_ms, limit_quantile, fleet_csv.share(within))
+    found, of = fleet_csv.fleet_csv(fleet, proxy, accuracy, archs, demand, space)
+    Console().print(fleet_csv.fleet_table(found, of, demand.within))
+    if output is not None:
+        fleet_csv.write_fleet(output, found, of)
+
+
+@app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a run.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
