@@ -144,25 +144,23 @@ class _Best:
 
         A measurement that is missing is one of its own, known to be 0: it changes no other.
         """
-        prior, b, f = family.prior, len(target), family.tried.shape[1]
-        g, n = len(family.grid), there.sum(axis=1)[:, None, None]
+        prior, n = family.prior, there.sum(axis=1)[:, None, None]
         covariance = family.kernels * (there[:, :, None] & there[:, None, :])[:, None]
         diagonal = np.arange(target.shape[1])
         covariance[:, :, diagonal, diagonal] += np.where(there[:, None], family.grid[:, 2, None] * noise[:, None], 1.0)
         factor = np.linalg.cholesky(covariance)
         log_det = np.log(factor[:, :, diagonal, diagonal]).sum(axis=2)
         data = np.concatenate([target[:, :, None], family.tried * there[:, :, None]], axis=2)
-        white = np.linalg.inv(factor) @ data[:, None]
-        products = white.swapaxes(2, 3) @ white  # (b, g, 1 + f, 1 + f): all that the evidences need
-        quadratic, own = products[:, :, :1, 0], products[:, :, 1 + np.arange(f), 1 + np.arange(f)]
-        explained = (products[:, :, 0, 1:] ** 2 / (own + 1)).max(axis=1)
+        white = np.linalg.solve(factor, np.broadcast_to(data[:, None], (*factor.shape[:3], data.shape[2])))
+        target_white, white = white[..., :1], white[..., 1:]
+        quadratic, own = (target_white**2).sum(axis=2), (white**2).sum(axis=2)
+        along = (target_white.swapaxes(2, 3) @ white)[:, :, 0]
+        explained = (along**2 / (own + 1)).max(axis=1)
         feature = np.sort(np.argsort(-explained, axis=1, kind="stable")[:, : prior.features], axis=1)
-        own = np.take_along_axis(own, feature[:, None], axis=2)
-        along = np.take_along_axis(products[:, :, 0, 1:], feature[:, None], axis=2)
+        own, along = (np.take_along_axis(values, feature[:, None], axis=2) for values in (own, along))
+        white = np.take_along_axis(white, feature[:, None, None], axis=3)
         first, second = np.triu_indices(feature.shape[1], 1)
-        one, two = feature[:, first], feature[:, second]
-        flat = products.reshape(b, g, -1)
-        across = np.take_along_axis(flat, ((1 + one) * (1 + f) + 1 + two)[:, None], axis=2)
+        across = (white.swapaxes(2, 3) @ white)[:, :, first, second]
 
         base = (family.log_prior - log_det)[:, :, None]
 
@@ -180,7 +178,7 @@ class _Best:
             single = log_evidence(along**2 / precision, precision * slab, feature.shape[1])
             pair = log_evidence(gain, determinant * slab**2, len(first))
             tables.append(_Slabs(single, feature, nothing, np.full(feature.shape[1], slab)))
-            tables.append(_Slabs(pair, one, two, np.full(len(first), slab)))
+            tables.append(_Slabs(pair, feature[:, first], feature[:, second], np.full(len(first), slab)))
         return cls._best(family, tables)
 
     @classmethod

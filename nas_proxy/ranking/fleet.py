@@ -35,7 +35,7 @@ from nas_proxy.spaces import space_text
 
 __all__ = ["Demand", "Fleet", "recommend_fleet"]
 
-_CHUNK_BYTES = 16e6
+_CHUNK_BYTES = 4e6
 _PAIR_DRAWS = 20_000  # numbers that stating Kendall's tau takes of each device
 _UNSURE_TAU, _UNSURE_LATENCY = 0.5, 0.25
 _SPIKE = 3.0  # inflation of a measurement 3.3 standard deviations off
