@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -135,8 +136,10 @@ def predict_space(models: Models) -> dict[str, NDArray[np.float64]]:
 def rank_correlations(predicted_ms: Mapping[str, NDArray[np.float64]]) -> RankCorrelations:
     """How similarly devices rank networks, by what :func:`predict_space` gives."""
     values = list(predicted_ms.values())
-    tau = tuple(tuple(_tau(a, b) for b in values) for a in values)
-    return RankCorrelations(tuple(predicted_ms), tau, len(values[0]))
+    tau = np.eye(len(values))
+    for i, j in itertools.combinations(range(len(values)), 2):
+        tau[i, j] = tau[j, i] = _tau(values[i], values[j])
+    return RankCorrelations(tuple(predicted_ms), tuple(map(tuple, tau.tolist())), len(values[0]))
 
 
 def density(predicted_ms: NDArray[np.float64]) -> Density:

@@ -98,7 +98,7 @@
       hovertemplate: "%{text}<br>predicted %{x:.3g} ms<extra></extra>", marker, ...more,
     });
     const traces = [
-      points(rest, { size: 8, color: colour("points"), opacity: 0.85 }, "trained"),
+      points(rest, { size: 8, color: colour("points"), opacity: 0.85 }, "evaluated"),
       points(front, { size: 9, color: colour("accent") }, "front", { mode: "lines+markers", line: { shape: "hv", width: 1.5, color: colour("accent") } }),
     ];
     const found = target.check
@@ -225,7 +225,8 @@
     if (finalist.stages.length) drawStages(finalist);
     const kinds = Object.entries(finalist.substitutions).map(([rule, count]) => `${rule} ${count}×`).join(", ");
     at("spent").textContent = `Found in ${finalist.evaluations.toLocaleString("en")} evaluations and ${number(finalist.cpu_s)} s of CPU. `
-      + (kinds ? `Rewritten by: ${kinds}.` : "Nothing was rewritten.");
+      + (kinds ? `Rewritten by: ${kinds}.` : "Nothing was rewritten.")
+      + (finalist.layers.some((layer) => layer.bound === "measured") ? " Layers are timed one by one, and add up to more than the network takes." : "");
   }
 
   const measures = {

@@ -67,7 +67,7 @@ def test_nothing_keeps_the_limit(tmp_path: Path) -> None:
 
 def test_every_section_is_filled(page: Page) -> None:
     assert set(SECTIONS) <= set(page.ids)
-    assert "24 networks trained of the 15,625 in nasbench201, for 3 devices" in page.text
+    assert "24 networks evaluated of the 15,625 in nasbench201, for 3 devices" in page.text
     assert "A proxy was measured on 60 networks, each device on 20" in page.text
     assert "good enough: of two architectures" in page.text
     assert "2 failed" in page.text
@@ -161,7 +161,7 @@ def test_state_of_a_search_that_has_no_measurements(run_folder: Path, tmp_path: 
     shutil.copy(run_folder / "search.json", folder)
     page = read(write_report(folder, tmp_path / "report.html"))
     assert "does not say where latencies came from" in page.text
-    assert "24 networks trained, for 3 devices" in page.text
+    assert "24 networks evaluated, for 3 devices" in page.text
     assert page.data["targets"][0]["recommendation"]["interval_ms"] is None
 
 

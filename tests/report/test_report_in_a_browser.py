@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from report_page import Page as Report
 
-CHROMIUM = shutil.which("chromium")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SECTIONS = ("answer", "front", "proxy", "search", "finalists", "measured")
 CHARTS = ("front-chart", "scatter-chart", "heat-chart", "search-chart", "gain-chart", "layer-chart")
 
