@@ -17,14 +17,14 @@ from nas_proxy.devices._fan_out import parallel
 from nas_proxy.devices.edge_tpu import EdgeTPUDevice
 from nas_proxy.devices.host import HostDevice
 from nas_proxy.devices.spatial import SpatialDevice
-from nas_proxy.errors import InputError, whole_number
+from nas_proxy.errors import InputError, UnknownNameError, whole_number
 from nas_proxy.finalists.rewritten import Cheaper, rewrite
 from nas_proxy.finalists.table import Finalist, FinalistTable
 from nas_proxy.finalists.targets import Outcome, on_edge_tpu, on_host, on_spatial
 from nas_proxy.graph import TensorGraph, from_torch
 from nas_proxy.mapping.cache import MAPPERS_VERSION
 from nas_proxy.mapping.mappers import get_mapper
-from nas_proxy.mapping.problem import Objective
+from nas_proxy.mapping.problem import OBJECTIVES, Objective
 from nas_proxy.rewriting.costs import CostModel, MeasuredCost, SpatialCost, cost_for
 from nas_proxy.rewriting.rewriters import get_rewriter
 from nas_proxy.scheduling import get_scheduler
@@ -151,7 +151,8 @@ def _require(texts: Sequence[str], devices: Sequence[Device]) -> None:
         raise InputError(f"two targets are called {twice!r}: give each once, or another name to its YAML file.")
     for device in devices:
         if isinstance(device, SpatialDevice):
-            get_mapper(device.mapper)
+            if device.objective not in OBJECTIVES:
+                raise UnknownNameError("objective", device.objective, OBJECTIVES)
             initial = get_mapper(device.mapper).initial
             if device.evaluations < initial:
                 raise InputError(f"mapper {device.mapper!r} starts with {initial} evaluations: give at least as many.")
