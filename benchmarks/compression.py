@@ -34,10 +34,14 @@ from nas_proxy.devices._machine import describe_machine
 FOLDER, RESULTS = Path("runs/bench-compression"), Path("benchmarks/results/compression.json")
 EPISODES, OBSERVATIONS = 10, 1600
 QUANTIZED = ("PTDQ", "PTSQ", "QAT")
-RATIOS = (0.1, 0.3, 0.5, 0.7)
+RATIOS = (0.1, 0.3, 0.7)
 METHODS = (
     *QUANTIZED, *(f"L{norm} {ratio}" for norm in (1, 2) for ratio in RATIOS),
-    "L2 0.5 + distil", "L2 0.7 + distil", "L2 0.7 + distil + PTDQ",
+    "L2 0.7 + distil", "L2 0.7 + distil + PTDQ",
+)  # fmt: skip
+OWN_METHODS = (
+    "float32", "PTDQ", "L2 0.7 + distil + PTDQ", "L2 0.7 + distil", "PTSQ", "QAT", "L2 0.7", "L2 0.1", "L2 0.3", "L1 0.1",
+    "L1 0.3", "L1 0.7", "L2 0.75 + distil", "L2 0.5 + distil", "L2 0.3 + distil",
 )  # fmt: skip
 
 
@@ -45,7 +49,7 @@ METHODS = (
 
 
 def own(name: str, console: Console) -> dict[str, Any]:
-    found = sweep(get_task(name), FOLDER / name)
+    found = sweep(get_task(name), FOLDER / name, methods=OWN_METHODS)
     console.print(f"[bold]{name}[/]", *render(found), sep="\n", soft_wrap=True)
     chosen = found.chosen
     return {
@@ -224,6 +228,7 @@ def rl(console: Console, seeds: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=["own", "rl"], default=["own", "rl"])
+    parser.add_argument("--policies", nargs="+", choices=tasks(), default=tasks(), help="of the project's own")
     parser.add_argument("--seeds", type=int, default=3, help="of trained policies, at most")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -231,7 +236,7 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     results |= {"date": date.today().isoformat(), "machine": describe_machine("onnxruntime", "torch")}
     if "own" in arguments.parts:
-        results["own"] = {name: own(name, console) for name in tasks()}
+        results["own"] = results.get("own", {}) | {name: own(name, console) for name in arguments.policies}
         files.write_json(RESULTS, results)
     if "rl" in arguments.parts:
         results["rl"] = rl(console, arguments.seeds)

@@ -34,6 +34,7 @@ _known: Registry[type[Scheduler]] = Registry(
         "ideal_dp": "nas_proxy.scheduling._exact:IdealDPScheduler",
         "milp": "nas_proxy.scheduling._exact:MILPScheduler",
         "respect": "nas_proxy.scheduling.respect:RespectScheduler",
+        "respect-small": "nas_proxy.scheduling.respect._scheduler:small",
         "respect-published": "nas_proxy.scheduling.respect:PublishedScheduler",
     },
 )

@@ -105,17 +105,26 @@ def test_the_file_is_what_acts(found: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_same_seed_same_policy(compressor: Compressor, found: dict[str, Any]) -> None:
-    again = compressor("L2 0.5 + distil 100")
-    assert again.actor.model == found["L2 0.5 + distil 100"].actor.model
+    distilled = found["L2 0.5 + distil 100"].method
+    again, _ = compressor._smaller(distilled)
+    for name, value in found["L2 0.5 + distil 100"].network.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], value)
 
 
-def test_noise_is_found_and_reported() -> None:
+def _evaluated_by(compressor: Compressor, evaluate: Any) -> Compressor:
+    """The same policy with another evaluation; its file is taken over."""
+    other = Compressor(actor(), evaluate, observations(), seeds=range(6))
+    other.float32 = compressor.float32
+    return other
+
+
+def test_noise_is_found_and_reported(compressor: Compressor) -> None:
     rng = np.random.default_rng(0)
 
     def noisy(policy: Any, seed: int) -> float:
         return follow()(policy, seed) + 0.1 * rng.standard_normal()
 
-    report = compress(actor(), "float32", noisy, observations(), seeds=range(6)).report
+    report = _evaluated_by(compressor, noisy)("float32").report
     assert 0.01 < report.noise < 0.5
     assert "not deterministic under a seed" in report.verdict
 
@@ -140,6 +149,11 @@ def test_unsupported_layers_are_named(method: str, step: str) -> None:
         compress(Recurrent(), method, follow(), observations())
 
 
+def test_nothing_to_quantize() -> None:
+    with pytest.raises(InputError, match="PTDQ finds no layer to quantize"):
+        compress(nn.LayerNorm(4), "PTDQ", lambda policy, seed: 1.0, observations())
+
+
 def test_a_network_that_cannot_be_traced() -> None:
     class Branches(nn.Linear):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -160,19 +174,19 @@ def test_not_a_policy() -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_returns_that_are_no_numbers(value: float) -> None:
+def test_returns_that_are_no_numbers(compressor: Compressor, value: float) -> None:
     with pytest.raises(InputError, match=r"gave the return (nan|inf) for seed 0"):
-        compress(actor(), "float32", lambda policy, seed: value, observations())
+        _evaluated_by(compressor, lambda policy, seed: value)("PTDQ")
 
 
-def test_a_return_of_another_type() -> None:
+def test_a_return_of_another_type(compressor: Compressor) -> None:
     with pytest.raises(InputError, match="evaluate gave NoneType for seed 0"):
-        compress(actor(), "float32", lambda policy, seed: None, observations())  # type: ignore[arg-type,return-value]
+        _evaluated_by(compressor, lambda policy, seed: None)("PTDQ")
 
 
-def test_returns_below_the_floor() -> None:
+def test_returns_below_the_floor(compressor: Compressor) -> None:
     with pytest.raises(InputError, match="is not above the floor"):
-        compress(actor(), "float32", lambda policy, seed: -200.0, observations())
+        _evaluated_by(compressor, lambda policy, seed: -200.0)("PTDQ")
 
 
 def test_too_few_seeds_and_a_strange_share() -> None:

@@ -148,6 +148,7 @@ rewriters: Registry[Callable[..., Rewriter]] = Registry(
         "random": "nas_proxy.rewriting.rewriters.baselines:RandomRewriter",
         "egglog": "nas_proxy.rewriting.rewriters.saturation:EqualitySaturationRewriter",
         "learned": "nas_proxy.rewriting.rewriters.learned:LearnedRewriter",
+        "learned-small": "nas_proxy.rewriting.rewriters.learned:SmallLearnedRewriter",
     },
 )
 

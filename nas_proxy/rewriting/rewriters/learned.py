@@ -18,9 +18,11 @@ from nas_proxy.rewriting.rewriters.baselines import climb
 from nas_proxy.rewriting.xrlflow import Episode, Policy, load_policy, observe
 from nas_proxy.rewriting.xrlflow._policy import collate
 
-__all__ = ["SHIPPED", "LearnedRewriter"]
+__all__ = ["SHIPPED", "SMALL", "LearnedRewriter", "SmallLearnedRewriter"]
 
 SHIPPED = Path(__file__).parents[1] / "xrlflow" / "weights.safetensors"
+#: Made from it by ``nas-proxy compress rewriter -m 'L2 0.75 + distil'``.
+SMALL = SHIPPED.with_name("weights-small.safetensors")
 
 
 class LearnedRewriter:
@@ -93,3 +95,12 @@ class LearnedRewriter:
             if episode.state.total <= best.total:
                 best = episode.state
         return best
+
+
+class SmallLearnedRewriter(LearnedRewriter):
+    """The same with a policy of a ninth of the size."""
+
+    name = "learned-small"
+
+    def __init__(self, samples: int = 6, length: int = 40) -> None:
+        super().__init__(SMALL, samples, length)

@@ -85,7 +85,10 @@ class _Terms:
         from egglog.bindings import EGraph
 
         self._egraph = EGraph()
-        self._run("(sort V) (constructor Leaf (i64) V :cost 0) (constructor Part (i64 V) V :cost 0)")
+        self._run(
+            "(sort V) (constructor Leaf (i64) V :cost 0) (constructor Part (i64 V) V :cost 0)"
+            "(constructor Id (i64) V :unextractable)"  # of terms by number; a global for each would be a table for each
+        )
         self._unit = priced.total / _COST_STEPS or 1.0
         self._operators: dict[Any, int] = {}
         self._made: list[tuple[Node, tuple[Value, ...]]] = []  # of each constructor: an example
@@ -107,7 +110,7 @@ class _Terms:
         shared += [(old[a], new.get(b, old.get(b, old[a]))) for a, b in edit.renames.items() if a in old]
         unions = sorted({pair for pair in shared if pair[0] != pair[1]})
         if unions:
-            self._run("".join(f"(union $v{a} $v{b})" for a, b in unions))
+            self._run("".join(f"(union (Id {a}) (Id {b}))" for a, b in unions))
 
     def _environment(self, of: Priced | TensorGraph) -> dict[str, int]:
         """Variables of the values that nodes make."""
@@ -118,15 +121,15 @@ class _Terms:
         def variable(term: str) -> int:
             if term not in self._variables:
                 self._variables[term] = len(self._variables)
-                program.append(f"(let $v{self._variables[term]} {term})")
+                program.append(f"(union (Id {self._variables[term]}) {term})")
             return self._variables[term]
 
         for node in graph.nodes:
             sources = [found[n] if n in found else variable(self._leaf(graph, n)) for n in node.reads]
             operator = self._operator(graph, node, of, program)
-            made = variable(f"(op{operator} {' '.join(f'$v{source}' for source in sources)})")
+            made = variable(f"(op{operator} {' '.join(f'(Id {source})' for source in sources)})")
             for i, name in enumerate(node.makes):
-                found[name] = made if len(node.makes) == 1 else variable(f"(Part {i} $v{made})")
+                found[name] = made if len(node.makes) == 1 else variable(f"(Part {i} (Id {made}))")
         if program:
             self._run("".join(program))
         return found
@@ -157,7 +160,7 @@ class _Terms:
     def cheapest(self, original: TensorGraph) -> Edit:
         """The edit that makes of the original the cheapest terms of its outputs."""
         variables = self._environment(original)
-        wanted = " ".join(f"$v{variables[name]}" for name in original.outputs if name in variables)
+        wanted = " ".join(f"(Id {variables[name]})" for name in original.outputs if name in variables)
         [found] = self._run(f"(extract (Outputs {wanted}))")
         network = _Network(original)
         for i in range(found.termdag.size()):  # arguments come before what they are arguments of

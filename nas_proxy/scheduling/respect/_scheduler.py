@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,12 @@ from nas_proxy.scheduling.respect._decode import decode
 from nas_proxy.scheduling.respect._features import encode
 from nas_proxy.scheduling.respect._policy import Policy
 
-__all__ = ["SHIPPED", "RespectScheduler", "load_policy", "save_policy", "save_weights"]
+__all__ = ["SHIPPED", "SMALL", "RespectScheduler", "load_policy", "save_policy", "save_weights", "small"]
 
 #: Made by ``nas-proxy train respect`` with its default arguments.
 SHIPPED = Path(__file__).with_name("policy.safetensors")
+#: Made from it by ``nas-proxy compress respect -m 'L2 0.75 + distil'``.
+SMALL = Path(__file__).with_name("policy-small.safetensors")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class RespectScheduler:
         starts = np.array([best_cut(problem, order).stage_of for order in chosen])
         stages, bottleneck_ms = refine(problem, starts)
         return evaluate(problem, stages[int(bottleneck_ms.argmin())], self.name)
+
+
+#: The same with a policy of a tenth of the size.
+small = partial(RespectScheduler, weights=SMALL, name="respect-small")
 
 
 def _best_first(problem: PipelineProblem, orders: NDArray[np.int64]) -> NDArray[np.int64]:
