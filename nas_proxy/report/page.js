@@ -277,14 +277,14 @@
       };
     });
     const rest = `${finalist.rest.count} others`;
-    if (finalist.rest.count) {
-      traces.push({ type: "bar", orientation: "h", name: "others", showlegend: false, y: [rest], x: [finalist.rest.latency_ms],
-        marker: { color: colour("points") }, hovertemplate: "%{y}: %{x:.3g} ms<extra></extra>" });
-    }
+    const annotations = finalist.rest.count ? [{
+      text: `and ${rest}, together ${number(finalist.rest.latency_ms)} ms`, xref: "paper", yref: "paper", x: 1, y: 0.02,
+      xanchor: "right", yanchor: "bottom", showarrow: false, font: { size: 12 },
+    }] : [];
     draw("layer-chart", traces, {
-      showlegend: true, barmode: "stack", bargap: 0.25, margin: { l: 8, r: 12, t: 36, b: 8 },
+      showlegend: true, annotations, barmode: "stack", bargap: 0.25, margin: { l: 8, r: 12, t: 36, b: 8 },
       xaxis: axis("latency [ms]", { fixedrange: true }),
-      yaxis: axis("", { autorange: "reversed", showgrid: false, fixedrange: true, tickfont: { size: 11 }, categoryarray: [...places, rest], categoryorder: "array" }),
+      yaxis: axis("", { autorange: "reversed", showgrid: false, fixedrange: true, tickfont: { size: 11 }, categoryarray: places, categoryorder: "array" }),
     });
     table("layer-table", ["layer", "operator", "latency [ms]", "energy [mJ]", "bound by", "of peak"],
       [...finalist.layers.map((layer) => [layer.name, layer.operator, layer.latency_ms, layer.energy_mj, layer.bound,
@@ -329,19 +329,22 @@
     drawTarget();
     drawFinalist();
   }
+  const finalistOf = ({ name, recommendation }) => // the recommended one
+    data.finalists.findIndex((f) => f.target === name && f.number === (recommendation.network?.number ?? f.number));
   const choices = (what) => document.querySelectorAll(`select[data-choose="${what}"]`);
   function choose(what, index) {
     state[what] = index;
     for (const select of choices(what)) select.value = String(index);
     if (what === "target") {
       drawTarget();
-      const own = data.finalists.findIndex((f) => f.target === data.targets[index].name);
-      if (own >= 0 && data.finalists[state.finalist].target !== data.targets[index].name) choose("finalist", own);
+      const own = finalistOf(data.targets[index]);
+      if (own >= 0) choose("finalist", own);
     } else drawFinalist();
   }
+  state.finalist = Math.max(finalistOf(data.targets[0]), 0);
   for (const what of ["target", "finalist"]) {
     for (const select of choices(what)) {
-      select.value = "0"; // a browser may remember another from before a reload
+      select.value = String(state[what]); // a browser may remember another from before a reload
       select.addEventListener("change", () => choose(what, Number(select.value)));
     }
   }

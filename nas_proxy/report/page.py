@@ -119,7 +119,7 @@ def _render(run: Run, charts: Charts) -> str:
     environment.filters |= {
         "number": _number,
         "number2": "{:.2f}".format,
-        "percent": lambda share: f"{100 * share:.0f} %",
+        "percent": lambda share: f"{100 * share:{'.1g' if 0 < abs(share) < 0.01 else '.0f'}} %",
     }
     notes = {**run.machines, **({"finalists": run.finalists.protocol} if run.finalists else {})}
     counts = sorted({e.stated.n for target in charts.targets if (e := target.evidence) is not None})
