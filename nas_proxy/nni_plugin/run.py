@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -80,9 +80,14 @@ def resume(folder: Path, options: Options, console: Console) -> Path:
         models = prepare_shown(experiment.settings, run.path, console)
         if (state := run.state.read()) is not None:
             require_same(state, models.evidence)  # the tuner would refuse it too, but only after NNI started trials
-        failure = _search(run, experiment, options, console)
+        failure = None if _is_over(state, experiment) else _search(run, experiment, options, console)
         _report(run, experiment, failure, console)
     return run.path
+
+
+def _is_over(state: Mapping[str, Any] | None, experiment: Experiment) -> bool:
+    """Whether every candidate has been tried: only what follows the search is left to do."""
+    return len(results_in(state)) + len(failures_in(state)) >= experiment.trials
 
 
 def _search(run: RunFolder, experiment: Experiment, options: Options, console: Console) -> str | None:

@@ -37,8 +37,13 @@ def test_run_from_configuration_to_front(toy: Any, run: Any) -> None:
     assert sorted(row["arch"] for row in rows) == sorted(toy.trained)
     assert all(0 < float(row["predicted_latency_ms_phone"]) <= 10 for row in rows)
     assert (run.folder / "front.png").read_bytes().startswith(b"\x89PNG")
-    for name in ("config.yml", "experiment.yml", "adaptation.json", "predictions.csv"):
+    for name in ("config.yml", "experiment.yml", "adaptation.json", "predictions.csv", "report.html"):
         assert (run.folder / name).stat().st_size > 0
+    (run.folder / "report.html").unlink()  # as if killed after the search, before the end
+    again = run.resume().finish()
+    assert "NNI:" not in again
+    assert (run.folder / "report.html").exists()
+    assert len(toy.trained) == 3
 
 
 def test_every_trial_fails(toy: Any, run: Any) -> None:
