@@ -39,7 +39,7 @@ _CHUNK_BYTES = 4e6
 _PAIR_DRAWS = 20_000  # numbers that stating Kendall's tau takes of each device
 _UNSURE_TAU, _UNSURE_LATENCY = 0.5, 0.25
 _SPIKE = 3.0  # inflation of a measurement 3.3 standard deviations off
-_SPIKES = 0.2
+_SPIKES = 0.1  # of the measurements; of Student-t noise 3 % are that far off
 _CONFIDENCE = 0.95  # each side
 
 
