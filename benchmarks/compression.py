@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -40,16 +40,16 @@ METHODS = (
     "L2 0.7 + distil", "L2 0.7 + distil + PTDQ",
 )  # fmt: skip
 OWN_METHODS = (
-    "float32", "PTDQ", "L2 0.7 + distil + PTDQ", "L2 0.7 + distil", "PTSQ", "QAT", "L2 0.7", "L2 0.1", "L2 0.3", "L1 0.1",
-    "L1 0.3", "L1 0.7", "L2 0.75 + distil", "L2 0.5 + distil", "L2 0.3 + distil",
+    "float32", "PTDQ", "L2 0.7 + distil + PTDQ", "L2 0.7 + distil", "PTSQ", "QAT", "L2 0.7", "L2 0.1", "L2 0.3",
+    "L1 0.1", "L1 0.3", "L1 0.7", "L2 0.75 + distil", "L2 0.5 + distil", "L2 0.3 + distil",
 )  # fmt: skip
 
 
 # -- 1: the project's policies ---------------------------------------------------------------------------------------
 
 
-def own(name: str, console: Console) -> dict[str, Any]:
-    found = sweep(get_task(name), FOLDER / name, methods=OWN_METHODS)
+def own(name: str, methods: Sequence[str], console: Console) -> dict[str, Any]:
+    found = sweep(get_task(name), FOLDER / name, methods=methods)
     console.print(f"[bold]{name}[/]", *render(found), sep="\n", soft_wrap=True)
     chosen = found.chosen
     return {
@@ -229,6 +229,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=["own", "rl"], default=["own", "rl"])
     parser.add_argument("--policies", nargs="+", choices=tasks(), default=tasks(), help="of the project's own")
+    parser.add_argument("--methods", nargs="+", default=OWN_METHODS, help="for them")
     parser.add_argument("--seeds", type=int, default=3, help="of trained policies, at most")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -236,7 +237,9 @@ def main() -> None:
     results = json.loads(RESULTS.read_text()) if RESULTS.is_file() else {}
     results |= {"date": date.today().isoformat(), "machine": describe_machine("onnxruntime", "torch")}
     if "own" in arguments.parts:
-        results["own"] = results.get("own", {}) | {name: own(name, console) for name in arguments.policies}
+        results["own"] = results.get("own", {}) | {
+            name: own(name, arguments.methods, console) for name in arguments.policies
+        }
         files.write_json(RESULTS, results)
     if "rl" in arguments.parts:
         results["rl"] = rl(console, arguments.seeds)

@@ -36,7 +36,7 @@ def follow(seed_of_target: int = 0) -> Any:
 def task() -> Task:
     return Task(
         actor(), follow(), observations(), seeds=range(8), fresh_seeds=range(100, 108),
-        methods=("float32", "L2 0.5", "L2 0.5 + distil 20"),
+        methods=("float32", "L2 0.5 + distil 20"),
     )  # fmt: skip
 
 
