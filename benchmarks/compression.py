@@ -79,9 +79,13 @@ def _ratio(a: int | None, b: int | None) -> float | None:
 # -- 2: the paper's question -----------------------------------------------------------------------------------------
 
 
+def _kept(cell: Cell) -> Path:
+    return FOLDER / "cells" / f"{cell.path.stem}.json"
+
+
 def cell_result(cell: Cell) -> dict[str, Any]:
     """Every method on one trained policy; kept as a file."""
-    path = FOLDER / "cells" / f"{cell.path.stem}.json"
+    path = _kept(cell)
     if not path.is_file():
         model, squashed = load(cell), cell.algorithm == "SAC"
 
@@ -204,8 +208,9 @@ def show_cells(cells: list[dict[str, Any]]) -> Table:
     return table
 
 
-def rl(console: Console, seeds: int) -> dict[str, Any]:
+def rl(console: Console, seeds: int, finished_only: bool) -> dict[str, Any]:
     trained = [cell for cell in CELLS if cell.path.is_file() and cell.seed < seeds]
+    trained = [cell for cell in trained if not finished_only or _kept(cell).is_file()]
     cells = []
     for cell in trained:
         cells.append(cell_result(cell))
@@ -218,11 +223,11 @@ def rl(console: Console, seeds: int) -> dict[str, Any]:
     for row in rows:
         table.add_row(*row)
     console.print(show_cells(cells), table)
-    missing = [cell.path.stem for cell in CELLS if not cell.path.is_file()]
+    missing = [cell.path.stem for cell in CELLS if not _kept(cell).is_file()]
     if missing:
-        console.print(f"not trained yet, so left out: {', '.join(missing)}")
+        console.print(f"not done yet, so left out: {', '.join(missing)}")
     named = [dict(zip(("finding", "theirs", "ours"), row, strict=True)) for row in rows]
-    return {"episodes": EPISODES, "cells": cells, "findings": named, "not_trained": missing}
+    return {"episodes": EPISODES, "cells": cells, "findings": named, "not_done": missing}
 
 
 def main() -> None:
@@ -231,6 +236,7 @@ def main() -> None:
     parser.add_argument("--policies", nargs="+", choices=tasks(), default=tasks(), help="of the project's own")
     parser.add_argument("--methods", nargs="+", default=OWN_METHODS, help="for them")
     parser.add_argument("--seeds", type=int, default=3, help="of trained policies, at most")
+    parser.add_argument("--finished-only", action="store_true", help="show the trained policies that are done")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     console = Console(width=200)
@@ -242,7 +248,7 @@ def main() -> None:
         }
         files.write_json(RESULTS, results)
     if "rl" in arguments.parts:
-        results["rl"] = rl(console, arguments.seeds)
+        results["rl"] = rl(console, arguments.seeds, arguments.finished_only)
         files.write_json(RESULTS, results)
 
 
