@@ -100,9 +100,11 @@ def cell_result(cell: Cell) -> dict[str, Any]:
 
         seen = rollout_observations(act, make, OBSERVATIONS, seed=10_000, squashed=squashed, noise=0.1)
         evaluate = episode_return(make, squashed=squashed)
-        compressor = Compressor(model, evaluate, seen, seeds=range(EPISODES))
+        chance = _random_return(make)
+        floor = min(chance, 0.0)  # shares of returns as they are, as published, but where chance is below nothing
+        compressor = Compressor(model, evaluate, seen, seeds=range(EPISODES), floor=floor)
         reports = [compressor(method).report for method in METHODS]
-        to_json(reports, path, random=_random_return(make))
+        to_json(reports, path, random=chance)
     about, reports = read_json(path)
     rows = {report.method: _row(report) for report in reports}
     return {
