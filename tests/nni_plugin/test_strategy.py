@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*is found to be not a nn.Module:RuntimeWarning")
-
 toy_nas = pytest.importorskip("toy_nas")
 from nni.nas.execution import SequentialExecutionEngine  # noqa: E402
 from nni.nas.space import RawFormatModelSpace  # noqa: E402

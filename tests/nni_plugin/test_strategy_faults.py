@@ -16,7 +16,7 @@ from isolation import port_of_this_worker
 
 from nas_proxy.errors import InputError
 
-pytestmark = [pytest.mark.nni, pytest.mark.filterwarnings("ignore:.*is found to be not a nn.Module:RuntimeWarning")]
+pytestmark = pytest.mark.nni
 
 toy_nas = pytest.importorskip("toy_nas")
 
