@@ -38,7 +38,7 @@ class EqualitySaturationRewriter:
 
     def __init__(self) -> None:
         try:
-            import egglog.bindings  # noqa: F401
+            import egglog.bindings  # noqa: F401  # pyright: ignore[reportMissingImports]
         except ImportError as error:
             raise MissingDependencyError(
                 f'rewriter "egglog" needs egglog ({error}): pip install "nas-proxy[egglog]"'
@@ -82,7 +82,7 @@ class _Terms:
     """Graphs as terms of one e-graph: a constructor for each operator with its attributes and shapes, at its cost."""
 
     def __init__(self, priced: Priced) -> None:
-        from egglog.bindings import EGraph
+        from egglog.bindings import EGraph  # pyright: ignore[reportMissingImports]
 
         self._egraph = EGraph()
         self._run(
