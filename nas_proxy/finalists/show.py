@@ -44,11 +44,11 @@ def _target(target: str, finalists: tuple[Finalist, ...], number: dict[str, int]
 
 def _gain(before: Variant, after: Variant) -> str:
     if before.throughput_per_s is not None and after.throughput_per_s is not None:
-        return f"{after.throughput_per_s / before.throughput_per_s - 1:+.1%}"
+        return f"{after.throughput_per_s / before.throughput_per_s - 1:+z.1%}"
     saved = [1 - after.latency_ms / before.latency_ms]
     if before.energy_mj and after.energy_mj is not None:
         saved.append(1 - after.energy_mj / before.energy_mj)
-    return ", ".join(f"{share:.1%}" for share in saved)
+    return ", ".join(f"{share:z.1%}" for share in saved)
 
 
 def _bounds(finalist: Finalist) -> str:
