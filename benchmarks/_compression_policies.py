@@ -44,7 +44,7 @@ STEPS = {
     ("PPO", "CartPole-v1"): 40_000, ("DQN", "CartPole-v1"): 40_000,
     ("PPO", "InvertedPendulum-v5"): 40_000, ("SAC", "InvertedPendulum-v5"): 4_000,
     ("PPO", "Hopper-v5"): 120_000, ("SAC", "Hopper-v5"): 12_000,
-    ("PPO", "HalfCheetah-v5"): 150_000, ("SAC", "HalfCheetah-v5"): 12_000,
+    ("PPO", "HalfCheetah-v5"): 150_000, ("SAC", "HalfCheetah-v5"): 30_000,
 }  # fmt: skip
 CELLS = tuple(Cell(*key, steps, seed) for seed in range(3) for key, steps in STEPS.items())
 

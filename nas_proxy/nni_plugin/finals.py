@@ -17,9 +17,9 @@ from nas_proxy import files
 from nas_proxy.devices import get_device, measure
 from nas_proxy.devices._progress import show_progress
 from nas_proxy.finalists import evaluate_finalists, show
-from nas_proxy.nni_plugin.session import Result
 from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.ranking.pareto import pareto_front, recommended
+from nas_proxy.search import Evaluated
 
 __all__ = ["Check", "evaluate", "finalists_of"]
 
@@ -49,10 +49,10 @@ class Check:
 
 
 def finalists_of(
-    results: Sequence[Result], targets: Sequence[str], limits_ms: Mapping[str, float], count: int
-) -> list[Result]:
+    results: Sequence[Evaluated], targets: Sequence[str], limits_ms: Mapping[str, float], count: int
+) -> list[Evaluated]:
     """For each target the recommended network and its neighbours on the target's own front, ``count`` in all."""
-    found: dict[str, Result] = {}
+    found: dict[str, Evaluated] = {}
     accuracy = [result.accuracy for result in results]
     for target in targets:
         latency_ms = [result.latency_ms[target] for result in results]
@@ -66,7 +66,7 @@ def finalists_of(
     return list(found.values())
 
 
-def evaluate(settings: SearchSettings, finalists: Sequence[Result], folder: Path, console: Console) -> None:
+def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: Path, console: Console) -> None:
     """Evaluate finalists on every target that is a device; targets known from a table only cannot be.
 
     ``checks.json`` says what the predictions were worth, ``finalists.json`` and ``.csv`` how fast each can be made.
@@ -95,7 +95,7 @@ def evaluate(settings: SearchSettings, finalists: Sequence[Result], folder: Path
     console.print(show(table))
 
 
-def _check(target: str, finalists: Sequence[Result], true_ms: np.ndarray, limit_ms: float | None) -> Check:
+def _check(target: str, finalists: Sequence[Evaluated], true_ms: np.ndarray, limit_ms: float | None) -> Check:
     archs = tuple(result.arch for result in finalists)
     accuracy = tuple(result.accuracy for result in finalists)
     predicted_ms = tuple(result.latency_ms[target] for result in finalists)

@@ -14,15 +14,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas_proxy import files
-from nas_proxy.nni_plugin.session import Result
 from nas_proxy.ranking.pareto import non_dominated
+from nas_proxy.search import Evaluated
 
 __all__ = ["front_of", "front_table", "write_csv", "write_plot"]
 
 
 def front_of(
-    results: Sequence[Result], targets: Sequence[str], limits_ms: Mapping[str, float] | None = None
-) -> list[Result]:
+    results: Sequence[Evaluated], targets: Sequence[str], limits_ms: Mapping[str, float] | None = None
+) -> list[Evaluated]:
     """Results within the limits that no other beats in accuracy and all predicted latencies, fastest first."""
     limits = (limits_ms or {}).items()
     results = [result for result in results if all(result.latency_ms[name] <= ms for name, ms in limits)]
@@ -30,7 +30,7 @@ def front_of(
     return sorted((results[i] for i in non_dominated(costs)), key=lambda result: result.latency_ms[targets[0]])
 
 
-def front_table(front: Sequence[Result], targets: Sequence[str]) -> Table:
+def front_table(front: Sequence[Evaluated], targets: Sequence[str]) -> Table:
     """The front for the terminal."""
     table = Table(title="Pareto front: accuracy against predicted latency", box=SIMPLE_HEAD)
     table.add_column("accuracy", justify="right")
@@ -43,7 +43,7 @@ def front_table(front: Sequence[Result], targets: Sequence[str]) -> Table:
     return table
 
 
-def write_csv(path: Path, results: Sequence[Result], front: Sequence[Result], targets: Sequence[str]) -> Path:
+def write_csv(path: Path, results: Sequence[Evaluated], front: Sequence[Evaluated], targets: Sequence[str]) -> Path:
     """All results, in the order they came, with a column that says which are on the front."""
     on_front = {result.arch for result in front}
     text = io.StringIO()
@@ -57,7 +57,7 @@ def write_csv(path: Path, results: Sequence[Result], front: Sequence[Result], ta
 
 def write_plot(
     path: Path,
-    results: Sequence[Result],
+    results: Sequence[Evaluated],
     targets: Sequence[str],
     limits_ms: Mapping[str, float],
     title: str,
@@ -76,7 +76,7 @@ def write_plot(
     return files.write_bytes(path, image.getvalue())
 
 
-def _panel(panel: Any, results: Sequence[Result], target: str, limit_ms: float | None) -> None:
+def _panel(panel: Any, results: Sequence[Evaluated], target: str, limit_ms: float | None) -> None:
     front = front_of(results, [target], {} if limit_ms is None else {target: limit_ms})
     panel.scatter(*_points(results, target), s=18, color="0.65", label="trained")
     panel.plot(*_points(front, target), "o-", color="C0", drawstyle="steps-post", label="Pareto front")
@@ -88,5 +88,5 @@ def _panel(panel: Any, results: Sequence[Result], target: str, limit_ms: float |
     panel.legend()
 
 
-def _points(results: Sequence[Result], target: str) -> tuple[list[float], list[float]]:
+def _points(results: Sequence[Evaluated], target: str) -> tuple[list[float], list[float]]:
     return [result.latency_ms[target] for result in results], [result.accuracy for result in results]

@@ -11,27 +11,10 @@ from typing import Any
 
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin.state import StateFile
-from nas_proxy.search import Evaluated, SearchEngine, SearchExhausted
+from nas_proxy.search import Evaluated, Proposal, SearchEngine, SearchExhausted
 from nas_proxy.spaces import SearchSpace
 
-__all__ = ["Failure", "Result", "Session", "Waiting", "failures_in", "require_same", "results_in"]
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """A candidate on its way: its canonical text and its predicted latency on each target."""
-
-    arch: str
-    latency_ms: dict[str, float]
-
-
-@dataclass(frozen=True)
-class Result:
-    """An evaluated candidate."""
-
-    arch: str
-    accuracy: float
-    latency_ms: dict[str, float]
+__all__ = ["Failure", "Session", "failures_in", "require_same", "results_in"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +40,7 @@ class Session:
 
     def __init__(self, engine: SearchEngine, file: StateFile | None, evidence: Mapping[str, str]) -> None:
         self.space: SearchSpace = engine.space
-        self.waiting: dict[str, Waiting] = {}
+        self.waiting: dict[str, Proposal] = {}
         self.succeeded: set[str] = set()
         self.failed: dict[str, Failure] = {}
         self._lost: list[str] = []
@@ -74,7 +57,7 @@ class Session:
         """How many distinct candidates are on their way or done."""
         return len(self.waiting) + len(self.succeeded) + len(self.failed)
 
-    def propose(self) -> Waiting | None:
+    def propose(self) -> Proposal | None:
         """The next candidate, None once nothing feasible is left; one that was lost in a crash comes again."""
         if self._lost:
             return self.waiting[self._lost.pop(0)]
@@ -82,7 +65,7 @@ class Session:
             proposal = self._engine.ask()
         except SearchExhausted:
             return None
-        candidate = Waiting(self.space.to_str(proposal.arch), dict(proposal.latency_ms))
+        candidate = Proposal(self.space.to_str(proposal.arch), dict(proposal.latency_ms))
         self.waiting[candidate.arch] = candidate
         self._save()
         return candidate
@@ -151,7 +134,7 @@ class Session:
     def _restore(self, state: Mapping[str, Any]) -> None:
         require_same(state, self._evidence)
         self._engine.load_state(state["engine"])
-        self.waiting = {entry["arch"]: Waiting(**entry) for entry in state["waiting"]}
+        self.waiting = {entry["arch"]: Proposal(**entry) for entry in state["waiting"]}
         self.succeeded = {result.arch for result in results_in(state)}
         self.failed = {failure.arch: failure for failure in failures_in(state)}
         self._lost = list(self.waiting)
@@ -167,9 +150,9 @@ def require_same(state: Mapping[str, Any], evidence: Mapping[str, str]) -> None:
             )
 
 
-def results_in(state: Mapping[str, Any] | None) -> list[Result]:
+def results_in(state: Mapping[str, Any] | None) -> list[Evaluated]:
     """The results in a session's state, in the order they came."""
-    return [Result(**entry) for entry in state["engine"]["results"]] if state else []
+    return [Evaluated(**entry) for entry in state["engine"]["results"]] if state else []
 
 
 def failures_in(state: Mapping[str, Any] | None) -> list[Failure]:

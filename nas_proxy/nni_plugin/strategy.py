@@ -21,10 +21,10 @@ from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin import compat
 from nas_proxy.nni_plugin.candidate import InvalidAccuracyError, as_accuracy
 from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentError
-from nas_proxy.nni_plugin.session import Failure, Session, Waiting
+from nas_proxy.nni_plugin.session import Failure, Session
 from nas_proxy.nni_plugin.spaces import sample_of, space_of
 from nas_proxy.nni_plugin.state import StateFile
-from nas_proxy.search import Evaluated, LatencyModel, SearchEngine
+from nas_proxy.search import Evaluated, LatencyModel, Proposal, SearchEngine
 from nas_proxy.spaces import SearchSpace
 
 __all__ = ["ProxyStrategy"]
@@ -170,7 +170,7 @@ class ProxyStrategy(Strategy):
                 + (compat.first_failure(self.engine) or "")
             )
 
-    def _submit(self, candidate: Waiting) -> None:
+    def _submit(self, candidate: Proposal) -> None:
         space = self._opened.space
         model = self.model_space.freeze(space.to_choices(space.from_str(candidate.arch)))
         with self._lock:

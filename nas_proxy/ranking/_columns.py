@@ -42,7 +42,7 @@ class ColumnMap:
     @classmethod
     def of(cls, space: SearchSpace, archs: Sequence[Any]) -> ColumnMap:
         """The columns that vary over ``archs``."""
-        features, indicators = space.features(archs), _indicators(space, archs)
+        features, indicators = space.features(archs), space.one_hot(archs)
         spread = np.ptp(features, axis=0) > 1e-9 * np.abs(features).max(axis=0, initial=0.0)
         with_option = indicators.sum(axis=0)
         told_apart = np.minimum(with_option, len(archs) - with_option) >= _RARE
@@ -52,7 +52,7 @@ class ColumnMap:
     def __call__(self, archs: Sequence[Any]) -> NDArray[np.float64]:
         """Standardised columns of shape ``(n, d)``."""
         features = self.space.features(archs)[:, self.kept_features]
-        indicators = _indicators(self.space, archs)[:, self.kept_indicators]
+        indicators = self.space.one_hot(archs)[:, self.kept_indicators]
         return (np.column_stack([features, indicators]) - self.mean) / self.scale
 
     @property
@@ -65,9 +65,3 @@ class ColumnMap:
         share[: self.n_features] /= max(self.n_features, 1)
         share[self.n_features :] *= _CHOICES_SHARE / max(len(self.kept_indicators), 1)
         return share / max(share.sum(), 1e-300)
-
-
-def _indicators(space: SearchSpace, archs: Sequence[Any]) -> NDArray[np.float64]:
-    codes = space.encode(archs)
-    columns = [codes[:, [i]] == np.arange(len(options)) for i, options in enumerate(space.choices.values())]
-    return np.concatenate(columns, axis=1).astype(np.float64) if columns else np.zeros((len(archs), 0))

@@ -52,20 +52,15 @@ class Encoder:
         new = np.array([not (correlation[i, :i] > 0.9999).any() for i in range(len(varying))], dtype=bool)
         self._kept = varying[new]
         self._scale = scale
-        indicators = self._indicators(archs)
+        indicators = space.one_hot(archs)
         self._share = indicators.mean(axis=0)
         self._spread = max(float(np.sqrt(((indicators - self._share) ** 2).mean())), 1e-9)
 
     def __call__(self, archs: Sequence[Any]) -> Points:
         features = self.space.features(archs)[:, self._kept]
         features = (features - self._mean[self._kept]) / self._scale[self._kept]
-        choices = (self._indicators(archs) - self._share) / self._spread
+        choices = (self.space.one_hot(archs) - self._share) / self._spread
         return Points(features.astype(np.float32), choices.astype(np.float32))
-
-    def _indicators(self, archs: Sequence[Any]) -> NDArray[np.float64]:
-        codes = self.space.encode(archs)
-        options = [np.arange(len(options)) for options in self.space.choices.values()]
-        return np.concatenate([codes[:, [i]] == every for i, every in enumerate(options)], axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,12 @@ class SearchSpace(ABC, Generic[Arch]):
             if type(value) is not int or value < 1:
                 raise InputError(f"{self.name}: {name} must be a positive integer, found {value!r}.")
 
+    def one_hot(self, archs: Sequence[Arch]) -> NDArray[np.float64]:
+        """One column an option of every choice, 1 where the architecture takes it, ``(n, options)``."""
+        codes = self.encode(archs)
+        columns = [codes[:, [i]] == np.arange(len(options)) for i, options in enumerate(self.choices.values())]
+        return np.concatenate(columns, axis=1).astype(np.float64) if columns else np.zeros((len(archs), 0))
+
     @property
     def size(self) -> int:
         """Number of codes. (Several codes may be one architecture where choices can be idle.)"""

@@ -11,15 +11,15 @@ from rich.console import Console
 
 from nas_proxy.finalists import FinalistTable
 from nas_proxy.nni_plugin.finals import Check, _verdict, evaluate, finalists_of
-from nas_proxy.nni_plugin.session import Result
 from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.search import Evaluated
 from nas_proxy.spaces import get_space
 
 SMALL = {"channels": 4, "cells": 1, "image_size": 8}
 
 
-def results(*rows: tuple[str, float, float, float]) -> list[Result]:
-    return [Result(arch, accuracy, {"phone": phone, "board": board}) for arch, accuracy, phone, board in rows]
+def results(*rows: tuple[str, float, float, float]) -> list[Evaluated]:
+    return [Evaluated(arch, accuracy, {"phone": phone, "board": board}) for arch, accuracy, phone, board in rows]
 
 
 def test_finalists_are_the_recommended_networks_of_each_target_and_their_neighbours() -> None:
@@ -67,7 +67,7 @@ def test_finalists_are_evaluated_under_the_names_of_the_user(tmp_path: Path, mon
         "targets": {"chain": {"device": "edge-tpu-x2", "limit_ms": 1e3}, "phone": {"csv": str(tmp_path / "phone.csv")}},
     }
     archs = [space.to_str(arch) for arch in space.sample(3, seed=0)]
-    found = [Result(arch, 50.0 + i, {"chain": 1.0 + i, "phone": 2.0}) for i, arch in enumerate(archs)]
+    found = [Evaluated(arch, 50.0 + i, {"chain": 1.0 + i, "phone": 2.0}) for i, arch in enumerate(archs)]
     console = Console(width=200, record=True)
     evaluate(SearchSettings.read(arguments), found, tmp_path, console)
     [checked] = json.loads((tmp_path / "checks.json").read_text())

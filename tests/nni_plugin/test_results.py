@@ -9,13 +9,13 @@ from matplotlib.image import imread
 from rich.console import Console
 
 from nas_proxy.nni_plugin.results import front_of, front_table, write_csv, write_plot
-from nas_proxy.nni_plugin.session import Result
+from nas_proxy.search import Evaluated
 
 RESULTS = [
-    Result("slow and good", 90.0, {"phone": 8.0, "board": 3.0}),
-    Result("fast and bad", 60.0, {"phone": 1.0, "board": 4.0}),
-    Result("beaten", 59.0, {"phone": 1.5, "board": 4.5}),
-    Result("good for one", 70.0, {"phone": 9.0, "board": 1.0}),
+    Evaluated("slow and good", 90.0, {"phone": 8.0, "board": 3.0}),
+    Evaluated("fast and bad", 60.0, {"phone": 1.0, "board": 4.0}),
+    Evaluated("beaten", 59.0, {"phone": 1.5, "board": 4.5}),
+    Evaluated("good for one", 70.0, {"phone": 9.0, "board": 1.0}),
 ]
 
 
