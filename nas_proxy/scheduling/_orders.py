@@ -1,38 +1,38 @@
-"""Topological orders, and the best way to cut one: exact dynamic programming over cut positions."""
+"""Topological orders, and the best way to cut one: exact dynamic programming over cut positions, compiled."""
 
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from nas_proxy.scheduling._problem import HOST, PipelineProblem, Schedule, evaluate
+from nas_proxy.scheduling._net import net, segment_ms
+from nas_proxy.scheduling._problem import PipelineProblem, Schedule, evaluate
 
-__all__ = ["best_cut", "bottlenecks", "random_orders"]
+__all__ = ["best_cut", "best_cuts", "bottlenecks", "random_orders"]
 
 
 def best_cut(problem: PipelineProblem, orders: NDArray[np.integer], scheduler: str = "") -> Schedule:
-    """The best schedule whose stages are consecutive pieces of one of ``orders``, of shape ``(r, n)``.
-
-    Exact for each order: O(n^2) to price all pieces and O(n^2 stages) to choose.
-    """
-    orders = np.atleast_2d(orders)
-    values, tables = _solve(problem, orders)
-    best = int(np.argmin(values))
-    cost, reach = tables(best)
-    ends = [problem.n]
-    for stage in range(problem.stages - 1, 0, -1):
-        ends.append(int(np.argmin(np.maximum(reach[stage - 1], cost[:, ends[-1]]))))
-    stage_of = np.empty(problem.n, np.int64)
-    start = 0
-    for stage, end in enumerate(reversed(ends)):
-        stage_of[orders[best, start:end]] = stage
-        start = end
-    return evaluate(problem, stage_of, scheduler)
+    """The best schedule whose stages are consecutive pieces of one of ``orders``, of shape ``(r, n)``."""
+    values, stages = best_cuts(problem, orders)
+    return evaluate(problem, stages[int(np.argmin(values))], scheduler)
 
 
 def bottlenecks(problem: PipelineProblem, orders: NDArray[np.integer]) -> NDArray[np.float64]:
     """The slowest stage of the best cut of every order, shape ``(r,)``."""
-    return _solve(problem, np.atleast_2d(orders))[0]
+    return best_cuts(problem, orders)[0]
+
+
+def best_cuts(problem: PipelineProblem, orders: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """The best cut of every order: its slowest stage ``(r,)``, and the stage of every unit ``(r, n)``.
+
+    Exact for each order, in O(n^2 stages).
+    """
+    orders = np.atleast_2d(np.asarray(orders, np.int64))
+    values, stage_of = np.empty(len(orders)), np.empty(orders.shape, np.int64)
+    for row, order in enumerate(orders):
+        values[row] = _cut(order, problem.stages, net(problem), stage_of[row])
+    return values, stage_of
 
 
 def random_orders(problem: PipelineProblem, count: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -53,49 +53,56 @@ def random_orders(problem: PipelineProblem, count: int, rng: np.random.Generator
     return orders
 
 
-def _solve(problem: PipelineProblem, orders: NDArray[np.integer]):
-    """Bottlenecks of all orders, and a function that gives one order's tables (piece costs, reachable bottlenecks)."""
-    time_ms = _prefix(problem.time_ms[orders])
-    parameters = _prefix(problem.parameter_bytes[orders])
-    cuts = _cut_ms(problem, orders)
-    n = problem.n
-    backwards = np.tri(n + 1, n + 1, -1, dtype=bool)  # a piece cannot end before it starts
+@njit(cache=True)
+def _cut(order, stages, net, stage_of):
+    """Fill the stage of every unit in the best cut of one order; returns its slowest stage."""
+    n = len(order)
+    time_ms, parameter_bytes = np.zeros(n + 1), np.zeros(n + 1)
+    for i in range(n):
+        time_ms[i + 1] = time_ms[i] + net.time_ms[order[i]]
+        parameter_bytes[i + 1] = parameter_bytes[i] + net.parameter_bytes[order[i]]
+    cut_ms = _transfers(order, net)
+    reach = np.full((n + 1, stages + 1), np.inf)  # slowest stage of the best cut of the first units into some stages
+    reach[0, 0] = 0.0
+    start = np.zeros((n + 1, stages + 1), np.int64)
+    for end in range(n + 1):
+        for first in range(end + 1):
+            piece_ms = segment_ms(
+                time_ms[end] - time_ms[first],
+                parameter_bytes[end] - parameter_bytes[first],
+                cut_ms[end] + cut_ms[first],
+                net.rates,
+            )
+            for stage in range(1, stages + 1):
+                slowest = max(reach[first, stage - 1], piece_ms)
+                if slowest < reach[end, stage]:
+                    reach[end, stage], start[end, stage] = slowest, first
+    end = n
+    for stage in range(stages, 0, -1):
+        first = start[end, stage]
+        for i in range(first, end):
+            stage_of[order[i]] = stage - 1
+        end = first
+    return reach[n, stages]
 
-    def tables(row: int):
-        cost = problem.segment_ms(
-            time_ms[row][None, :] - time_ms[row][:, None],
-            parameters[row][None, :] - parameters[row][:, None],
-            cuts[row][None, :] + cuts[row][:, None],
-        )
-        cost[backwards] = np.inf
-        reach = [cost[0]]
-        for _ in range(problem.stages - 2):
-            reach.append(np.maximum(reach[-1][:, None], cost).min(axis=0))
-        return cost, reach
 
-    values = np.empty(len(orders))
-    for row in range(len(orders)):
-        cost, reach = tables(row)
-        values[row] = cost[0, n] if problem.stages == 1 else np.maximum(reach[-1], cost[:, n]).min()
-    return values, tables
-
-
-def _prefix(values: NDArray) -> NDArray:
-    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
-
-
-def _cut_ms(problem: PipelineProblem, orders: NDArray) -> NDArray[np.float64]:
-    """Transfer time at every cut position, shape ``(r, n + 1)``: of the tensors made before it and read after it."""
-    rows = np.arange(len(orders))
-    position = np.empty_like(orders)
-    position[rows[:, None], orders] = np.arange(problem.n)
-    change = np.zeros((len(orders), problem.n + 2))
-    for tensor in problem.tensors:
-        first = 0 if tensor.producer == HOST else position[:, tensor.producer] + 1
-        if tensor.to_host:
-            last = problem.n
-        else:
-            last = position[:, list(tensor.consumers)].max(axis=1) if tensor.consumers else first - 1
-        change[rows, first] += tensor.bytes
-        change[rows, np.asarray(last) + 1] -= tensor.bytes
-    return np.cumsum(change, axis=1)[:, :-1] / problem.link_bytes_per_ms
+@njit(cache=True)
+def _transfers(order, net):
+    """Transfer time at every cut position ``(n + 1,)``: of the tensors made before it and read after it."""
+    n = len(order)
+    change = np.zeros(n + 2)
+    last = np.full(len(net.moved_ms), -1)
+    made = np.zeros(len(net.moved_ms), np.int64)  # the first cut after its producer
+    for i in range(n):
+        unit = order[i]
+        for tensor in net.reads[net.read_start[unit] : net.read_start[unit + 1]]:
+            last[tensor] = i
+        for tensor in net.makes[net.make_start[unit] : net.make_start[unit + 1]]:
+            made[tensor] = i + 1
+    for tensor in range(len(last)):
+        if net.to_host[tensor]:
+            last[tensor] = n
+        if last[tensor] >= made[tensor]:
+            change[made[tensor]] += net.moved_ms[tensor]
+            change[last[tensor] + 1] -= net.moved_ms[tensor]
+    return np.cumsum(change)[:-1]

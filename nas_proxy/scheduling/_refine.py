@@ -5,14 +5,12 @@ Tabu search (Glover, ORSA J. Computing 1989) with the moves of Fiduccia and Matt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nas_proxy.scheduling._problem import HOST, PipelineProblem
+from nas_proxy.scheduling._net import net, segment_ms
+from nas_proxy.scheduling._problem import PipelineProblem
 
 __all__ = ["refine"]
 
@@ -35,46 +33,13 @@ def refine(
     """
     found = np.array(np.atleast_2d(stage_of), np.int64)
     rates = np.array([problem.cache_bytes, problem.stream_bytes_per_ms, problem.stage_ms])
-    net = _arrays(problem)
+    arrays = tuple(net(problem))[:9]
     moves = min(100 * problem.n, _EVALUATIONS // problem.n) if moves is None else moves
     patience = moves // 4 if patience is None else patience
     bottleneck_ms = np.empty(len(found))
     for row in range(len(found)):
-        bottleneck_ms[row] = _walk(found[row], problem.stages, net, rates, moves, patience)
+        bottleneck_ms[row] = _walk(found[row], problem.stages, arrays, rates, moves, patience)
     return found, bottleneck_ms
-
-
-@lru_cache(maxsize=64)
-def _arrays(problem: PipelineProblem) -> tuple[NDArray, ...]:
-    """Times and parameters of units; sizes and ends of tensors; what each unit reads, and makes (starts, items)."""
-    tensors = problem.tensors
-    sizes = np.array([tensor.bytes for tensor in tensors], np.float64) / problem.link_bytes_per_ms
-    producers = np.array([tensor.producer for tensor in tensors], np.int64)
-    to_host = np.array([tensor.to_host for tensor in tensors], np.bool_)
-    reads: list[list[int]] = [[] for _ in range(problem.n)]
-    makes: list[list[int]] = [[] for _ in range(problem.n)]
-    for i, tensor in enumerate(tensors):
-        for consumer in set(tensor.consumers):
-            reads[consumer].append(i)
-        if tensor.producer != HOST and (tensor.consumers or tensor.to_host):
-            makes[tensor.producer].append(i)
-    return (problem.time_ms, problem.parameter_bytes, sizes, producers, to_host, *_flat(reads), *_flat(makes))
-
-
-def _flat(groups: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Lists end to end, and where each starts (and the last ends)."""
-    starts = np.cumsum([0, *map(len, groups)])
-    return starts, np.array([item for group in groups for item in group], np.int64)
-
-
-@njit(cache=True)
-def _cost(time_ms, parameters, boundary_ms, rates):
-    """:meth:`PipelineProblem.segment_ms` of one stage."""
-    excess = parameters - rates[0]
-    streamed = 0.0
-    if excess > 0:
-        streamed = excess / rates[1] if rates[1] > 0 else np.inf
-    return time_ms + streamed + boundary_ms + rates[2]
 
 
 @njit(cache=True)
@@ -145,7 +110,7 @@ def _shared(first, second, stage, readers, stage_of, net):
 
 @njit(cache=True)
 def _walk(stage_of, stages, net, rates, moves, patience):
-    """Improve one schedule in place; returns its bottleneck. ``net``: see :func:`_arrays`."""
+    """Improve one schedule in place; returns its bottleneck. ``net``: see :class:`Net`."""
     time_ms, parameters, sizes, producers, _, read_start, reads, _, _ = net
     n, t = len(time_ms), len(sizes)
     readers = np.zeros((t, stages), np.int64)  # of each tensor, in each stage
@@ -162,7 +127,7 @@ def _walk(stage_of, stages, net, rates, moves, patience):
             crossing[boundary] += sizes[tensor]
     cost = np.empty(stages)
     for stage in range(stages):
-        cost[stage] = _cost(work[stage], held[stage], crossing[stage] + crossing[stage + 1], rates)
+        cost[stage] = segment_ms(work[stage], held[stage], crossing[stage] + crossing[stage + 1], rates)
     best, best_ms = stage_of.copy(), cost.max()
     resting = np.zeros(n, np.int64)
     rest, last_gain, noise = max(3, min(20, n // 5)), 0, np.uint64(88172645463325252)
@@ -233,7 +198,7 @@ def _walk(stage_of, stages, net, rates, moves, patience):
             noise ^= noise << np.uint64(17)
             resting[unit] = step + 1 + rest + np.int64(noise % np.uint64(rest + 1))
         for stage in (low, low + 1):
-            cost[stage] = _cost(work[stage], held[stage], crossing[stage] + crossing[stage + 1], rates)
+            cost[stage] = segment_ms(work[stage], held[stage], crossing[stage] + crossing[stage + 1], rates)
         if cost.max() < best_ms * (1 - 1e-9):
             best[:], best_ms, last_gain = stage_of, cost.max(), step
         if step - last_gain > patience:
@@ -245,10 +210,10 @@ def _walk(stage_of, stages, net, rates, moves, patience):
 @njit(cache=True)
 def _score(source, target, time_ms, parameters, change, work, held, crossing, cost, top, rates):
     """How much the sum of 8th powers of stage times grows when work moves between neighbouring stages."""
-    left = _cost(
+    left = segment_ms(
         work[source] - time_ms, held[source] - parameters, crossing[source] + crossing[source + 1] + change, rates
     )
-    right = _cost(
+    right = segment_ms(
         work[target] + time_ms, held[target] + parameters, crossing[target] + crossing[target + 1] + change, rates
     )
     return _power(left / top) + _power(right / top) - _power(cost[source] / top) - _power(cost[target] / top)

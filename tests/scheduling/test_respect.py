@@ -1,5 +1,7 @@
 """The learned scheduler: what it decodes, that it learns, and its files."""
 
+import itertools
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,9 +11,10 @@ from safetensors.torch import save_file
 
 from nas_proxy.errors import InputError
 from nas_proxy.scheduling import evaluate, get_scheduler, synthetic_problem
-from nas_proxy.scheduling._orders import bottlenecks, random_orders
+from nas_proxy.scheduling._orders import best_cut, bottlenecks, random_orders
 from nas_proxy.scheduling.respect import RespectScheduler, Training, load_policy, save_policy, train
 from nas_proxy.scheduling.respect._decode import decode
+from nas_proxy.scheduling.respect._draw import draw_orders
 from nas_proxy.scheduling.respect._features import encode
 from nas_proxy.scheduling.respect._policy import Pairs, Policy
 from nas_proxy.scheduling.respect._published import stages_of_order
@@ -156,3 +159,28 @@ def test_environment_of_one_problem():
     env = gymnasium.make("nas_proxy/PipelineSchedule-v0", problem=wide(7))
     assert env.action_space.n == 7
     assert env.reset(seed=0)[0]["ready"].sum() == 1
+
+
+def test_compiled_decoding_takes_the_same_units_and_draws_as_well():
+    policy = load_policy_or_new()
+    differ = []
+    for seed in range(5):
+        problem = synthetic_problem(30, np.random.default_rng(seed), stages=4, width=5.0)
+        instance = encode(problem)
+        keys = policy.keys(instance)
+        drawn = draw_orders(problem, instance, keys, 50, np.random.default_rng(0))
+        np.testing.assert_array_equal(drawn[0], decode([instance], [keys], 1, None).orders[0])
+        assert all(is_topological(problem, order) for order in drawn)
+        reference = decode([instance], [keys], 50, np.random.default_rng(1)).orders
+        differ.append(bottlenecks(problem, drawn).mean() / bottlenecks(problem, reference).mean() - 1)
+    assert abs(np.mean(differ)) < 0.02
+
+
+def test_the_best_cut_of_an_order_by_brute_force():
+    for seed in range(6):
+        problem = synthetic_problem(7, np.random.default_rng(seed), stages=3, width=2.5)
+        (order,) = random_orders(problem, 1, np.random.default_rng(seed))
+        cuts = itertools.combinations_with_replacement(range(8), 2)
+        found = [evaluate(problem, np.digitize(np.argsort(order), cut)).bottleneck_ms for cut in cuts]
+        assert bottlenecks(problem, order)[0] == pytest.approx(min(found))
+        assert best_cut(problem, order).bottleneck_ms == pytest.approx(min(found))

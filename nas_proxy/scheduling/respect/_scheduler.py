@@ -15,7 +15,7 @@ from nas_proxy.errors import InputError
 from nas_proxy.scheduling._orders import best_cut, bottlenecks, random_orders
 from nas_proxy.scheduling._problem import PipelineProblem, Schedule, evaluate
 from nas_proxy.scheduling._refine import refine
-from nas_proxy.scheduling.respect._decode import decode
+from nas_proxy.scheduling.respect._draw import draw_orders
 from nas_proxy.scheduling.respect._features import encode
 from nas_proxy.scheduling.respect._policy import Policy
 
@@ -59,12 +59,9 @@ class RespectScheduler:
     def schedule(self, problem: PipelineProblem) -> Schedule:
         policy = load_policy(self.weights or SHIPPED)
         instance = encode(problem)
-        keys = [policy.keys(instance)]
-        orders = [np.array([problem.order]), decode([instance], keys, 1, None).orders]
         rng = np.random.default_rng(self.seed)
-        if self.samples > 1:
-            orders.append(decode([instance], keys, self.samples - 1, rng).orders)
-        found = np.concatenate(orders)
+        drawn = draw_orders(problem, instance, policy.keys(instance), self.samples, rng)
+        found = np.concatenate([[problem.order], drawn])
         if self.polished == 0:
             return best_cut(problem, found, self.name)
         best = [_best_first(problem, found)]
