@@ -1,6 +1,6 @@
-"""Local search on schedules: units moved across one boundary at a time, compiled.
+"""Local search on schedules, compiled: simulated annealing over units moved across one boundary, or swapped over it.
 
-Tabu search (Glover, ORSA J. Computing 1989) with the moves of Fiduccia and Mattheyses (DAC 1982).
+Kirkpatrick, Gelatt, Vecchi: Optimization by simulated annealing, Science 220, 1983.
 """
 
 from __future__ import annotations
@@ -9,42 +9,44 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nas_proxy.scheduling._net import net, segment_ms
+from nas_proxy.scheduling._net import Net, net, segment_ms
 from nas_proxy.scheduling._problem import PipelineProblem
 
 __all__ = ["refine"]
 
-_EVALUATIONS = 600_000  # of single moves, a row; under 0.1 s
+_PROPOSALS = 1_500  # a unit; about 0.2 us each
+_HOT, _COLD = 1.0, 0.03  # over n: relative growth that is accepted with probability 1/e, at first and at last
+_SWAPS = 0.6
 
 
 def refine(
-    problem: PipelineProblem, stage_of: NDArray[np.integer], *, moves: int | None = None, patience: int | None = None
+    problem: PipelineProblem, stage_of: NDArray[np.integer], *, proposals: int | None = None, seed: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Schedules at least as good as those of ``stage_of``, shape ``(r, n)``, and their bottlenecks ``(r,)``.
 
-    Each move takes one unit over one boundary or, where none helps, swaps two over a boundary of the slowest stage: the
-    best of all that keep tensors going forwards, judged by the 8-norm of stage times, so that the second slowest stage
-    counts too. A unit moved rests for a while, so that the search can climb out of a local optimum; the best schedule
-    met is returned.
+    Each proposal takes one unit over one boundary, or swaps it with one from there, where that keeps tensors going
+    forwards. What grows the 16-norm of stage times (so that the second slowest stage counts too) is accepted with the
+    probability that the falling temperature allows; the best schedule met is returned.
 
     Args:
-        moves: at most so many a row; default ``100 n``, fewer for more than 77 units.
-        patience: stop after so many without a better schedule; default a quarter of ``moves``.
+        proposals: to each row; default 1,500 a unit.
+        seed: of the proposals.
     """
     found = np.array(np.atleast_2d(stage_of), np.int64)
-    rates = np.array([problem.cache_bytes, problem.stream_bytes_per_ms, problem.stage_ms])
-    arrays = tuple(net(problem))[:9]
-    moves = min(100 * problem.n, _EVALUATIONS // problem.n) if moves is None else moves
-    patience = moves // 4 if patience is None else patience
+    proposals = _PROPOSALS * problem.n if proposals is None else proposals
+    rng = np.random.default_rng(seed)
     bottleneck_ms = np.empty(len(found))
     for row in range(len(found)):
-        bottleneck_ms[row] = _walk(found[row], problem.stages, arrays, rates, moves, patience)
+        bottleneck_ms[row] = _anneal(
+            found[row], problem.stages, net(problem), proposals, _HOT / problem.n, _COLD / problem.n, rng
+        )
     return found, bottleneck_ms
 
 
 @njit(cache=True)
 def _power(value):
-    """The 8th power."""
+    """The 16th power."""
+    value = value * value
     value = value * value
     value = value * value
     return value * value
@@ -53,13 +55,12 @@ def _power(value):
 @njit(cache=True)
 def _last(tensor, readers, stage_of, net):
     """The last stage that a tensor must reach."""
-    producers, to_host = net[3], net[4]
-    if to_host[tensor]:
+    if net.to_host[tensor]:
         return readers.shape[1]
     for stage in range(readers.shape[1] - 1, -1, -1):
         if readers[tensor, stage] > 0:
             return stage
-    return stage_of[producers[tensor]] if producers[tensor] >= 0 else -1
+    return stage_of[net.producer[tensor]] if net.producer[tensor] >= 0 else -1
 
 
 @njit(cache=True)
@@ -69,23 +70,22 @@ def _change(unit, by, readers, stage_of, net):
     Infinite where a tensor would go backwards. Forwards, tensors read that did not cross the boundary now do and those
     made no longer do; backwards, those made now cross it and those that no other unit reads from there on do not.
     """
-    _, _, sizes, producers, _, read_start, reads, make_start, makes = net
     stage, change = stage_of[unit], 0.0
     if stage + by < 0 or stage + by >= readers.shape[1]:
         return np.inf
-    for tensor in makes[make_start[unit] : make_start[unit + 1]]:
+    for tensor in net.makes[net.make_start[unit] : net.make_start[unit + 1]]:
         if by == 1 and readers[tensor, stage] > 0:
             return np.inf
-        change -= by * sizes[tensor]
-    for tensor in reads[read_start[unit] : read_start[unit + 1]]:
-        producer = producers[tensor]
+        change -= by * net.moved_ms[tensor]
+    for tensor in net.reads[net.read_start[unit] : net.read_start[unit + 1]]:
+        producer = net.producer[tensor]
         if by == -1 and producer >= 0 and stage_of[producer] >= stage:
             return np.inf
         if _last(tensor, readers, stage_of, net) == stage:
             if by == 1:
-                change += sizes[tensor]
+                change += net.moved_ms[tensor]
             elif readers[tensor, stage] == 1:
-                change -= sizes[tensor]
+                change -= net.moved_ms[tensor]
     return change
 
 
@@ -95,125 +95,102 @@ def _shared(first, second, stage, readers, stage_of, net):
 
     Infinite where the second reads what the first makes.
     """
-    _, _, sizes, producers, _, read_start, reads, _, _ = net
     kept = 0.0
-    for tensor in reads[read_start[second] : read_start[second + 1]]:
-        if producers[tensor] == first:
+    for tensor in net.reads[net.read_start[second] : net.read_start[second + 1]]:
+        if net.producer[tensor] == first:
             return np.inf
         if readers[tensor, stage] != 1 or _last(tensor, readers, stage_of, net) != stage:
             continue
-        for other in reads[read_start[first] : read_start[first + 1]]:
+        for other in net.reads[net.read_start[first] : net.read_start[first + 1]]:
             if other == tensor:
-                kept += sizes[tensor]
+                kept += net.moved_ms[tensor]
     return kept
 
 
 @njit(cache=True)
-def _walk(stage_of, stages, net, rates, moves, patience):
-    """Improve one schedule in place; returns its bottleneck. ``net``: see :class:`Net`."""
-    time_ms, parameters, sizes, producers, _, read_start, reads, _, _ = net
-    n, t = len(time_ms), len(sizes)
+def _anneal(stage_of, stages, net: Net, proposals, hot, cold, rng):
+    """Improve one schedule in place; returns its bottleneck."""
+    n, t = len(net.time_ms), len(net.moved_ms)
     readers = np.zeros((t, stages), np.int64)  # of each tensor, in each stage
-    for unit in range(n):
-        for tensor in reads[read_start[unit] : read_start[unit + 1]]:
-            readers[tensor, stage_of[unit]] += 1
     work, held, crossing = np.zeros(stages), np.zeros(stages), np.zeros(stages + 1)
     for unit in range(n):
-        work[stage_of[unit]] += time_ms[unit]
-        held[stage_of[unit]] += parameters[unit]
+        work[stage_of[unit]] += net.time_ms[unit]
+        held[stage_of[unit]] += net.parameter_bytes[unit]
+        for tensor in net.reads[net.read_start[unit] : net.read_start[unit + 1]]:
+            readers[tensor, stage_of[unit]] += 1
     for tensor in range(t):
-        first = stage_of[producers[tensor]] if producers[tensor] >= 0 else -1
+        first = stage_of[net.producer[tensor]] if net.producer[tensor] >= 0 else -1
         for boundary in range(first + 1, _last(tensor, readers, stage_of, net) + 1):
-            crossing[boundary] += sizes[tensor]
+            crossing[boundary] += net.moved_ms[tensor]
     cost = np.empty(stages)
     for stage in range(stages):
-        cost[stage] = segment_ms(work[stage], held[stage], crossing[stage] + crossing[stage + 1], rates)
-    best, best_ms = stage_of.copy(), cost.max()
-    resting = np.zeros(n, np.int64)
-    rest, last_gain, noise = max(3, min(20, n // 5)), 0, np.uint64(88172645463325252)
-    forward, backward = np.empty(n), np.empty(n)
-    pair = np.empty(2, np.int64)
+        cost[stage] = segment_ms(work[stage], held[stage], crossing[stage] + crossing[stage + 1], net.rates)
+    best, best_ms, scale = stage_of.copy(), cost.max(), cost.max()
+    total = 0.0
+    for stage in range(stages):
+        total += _power(cost[stage] / scale)
+    temperature, cooling = hot, (cold / hot) ** (1 / max(proposals, 1))
 
-    for step in range(moves):
-        top = cost.max()
-        slowest = cost.argmax()
-        chosen_score, chosen_change = np.inf, 0.0
-        pair[:] = -1
-        for unit in range(n):
-            forward[unit] = backward[unit] = np.inf
-            if resting[unit] > step:
+    for _ in range(proposals):
+        temperature *= cooling
+        place = rng.random() * n
+        unit = int(place)
+        by = 1 if place - unit < 0.5 else -1
+        source, target = stage_of[unit], stage_of[unit] + by
+        change = _change(unit, by, readers, stage_of, net)
+        if change == np.inf:
+            continue
+        other, time_ms, parameter_bytes = -1, net.time_ms[unit], net.parameter_bytes[unit]
+        if rng.random() < _SWAPS:
+            for _ in range(2 * stages):
+                other = int(rng.random() * n)
+                if stage_of[other] == target:
+                    break
+            if stage_of[other] != target:
                 continue
-            stage = stage_of[unit]
-            for by in (1, -1):
-                change = _change(unit, by, readers, stage_of, net)
-                if by == 1:
-                    forward[unit] = change
-                else:
-                    backward[unit] = change
-                if change == np.inf:
-                    continue
-                score = _score(
-                    stage, stage + by, time_ms[unit], parameters[unit], change, work, held, crossing, cost, top, rates
-                )
-                if score < chosen_score:
-                    chosen_score, chosen_change = score, change
-                    pair[0], pair[1] = (unit, -1) if by == 1 else (-1, unit)
-        # no single move helps: swaps over the slowest stage's boundaries
-        for stage in range(max(0, slowest - 1), min(stages - 1, slowest + 1) if chosen_score >= 0 else 0):
-            for first in range(n):
-                if stage_of[first] != stage or forward[first] == np.inf:
-                    continue
-                for second in range(n):
-                    if stage_of[second] != stage + 1 or backward[second] == np.inf:
-                        continue
-                    change = forward[first] + backward[second]
-                    change += _shared(first, second, stage + 1, readers, stage_of, net)
-                    score = _score(
-                        stage, stage + 1, time_ms[first] - time_ms[second], parameters[first] - parameters[second],
-                        change, work, held, crossing, cost, top, rates,
-                    )  # fmt: skip
-                    if score < chosen_score:
-                        chosen_score, chosen_change = score, change
-                        pair[0], pair[1] = first, second
-        if chosen_score == np.inf:
-            if (resting > step).any():
+            change += _change(other, -by, readers, stage_of, net)
+            first, second = (unit, other) if by == 1 else (other, unit)
+            if change < np.inf:
+                change += _shared(first, second, max(source, target), readers, stage_of, net)
+            if change == np.inf:
                 continue
-            break
-        low = stage_of[pair[0]] if pair[0] >= 0 else stage_of[pair[1]] - 1
-        crossing[low + 1] += chosen_change
-        for i in range(2):
-            unit, source, target = pair[i], low + i, low + 1 - i
-            if unit < 0:
-                continue
-            for tensor in reads[read_start[unit] : read_start[unit + 1]]:
-                readers[tensor, source] -= 1
-                readers[tensor, target] += 1
-            stage_of[unit] = target
-            work[source] -= time_ms[unit]
-            work[target] += time_ms[unit]
-            held[source] -= parameters[unit]
-            held[target] += parameters[unit]
-            noise ^= noise << np.uint64(13)
-            noise ^= noise >> np.uint64(7)
-            noise ^= noise << np.uint64(17)
-            resting[unit] = step + 1 + rest + np.int64(noise % np.uint64(rest + 1))
-        for stage in (low, low + 1):
-            cost[stage] = segment_ms(work[stage], held[stage], crossing[stage] + crossing[stage + 1], rates)
+            time_ms -= net.time_ms[other]
+            parameter_bytes -= net.parameter_bytes[other]
+        from_ms = segment_ms(
+            work[source] - time_ms,
+            held[source] - parameter_bytes,
+            crossing[source] + crossing[source + 1] + change,
+            net.rates,
+        )
+        to_ms = segment_ms(
+            work[target] + time_ms,
+            held[target] + parameter_bytes,
+            crossing[target] + crossing[target + 1] + change,
+            net.rates,
+        )
+        growth = _power(from_ms / scale) + _power(to_ms / scale)
+        growth -= _power(cost[source] / scale) + _power(cost[target] / scale)
+        if growth > 0 and growth > -16 * temperature * total * np.log(rng.random()):
+            continue
+        total += growth
+        cost[source], cost[target] = from_ms, to_ms
+        crossing[max(source, target)] += change
+        work[source] -= time_ms
+        work[target] += time_ms
+        held[source] -= parameter_bytes
+        held[target] += parameter_bytes
+        _move(unit, target, readers, stage_of, net)
+        if other >= 0:
+            _move(other, source, readers, stage_of, net)
         if cost.max() < best_ms * (1 - 1e-9):
-            best[:], best_ms, last_gain = stage_of, cost.max(), step
-        if step - last_gain > patience:
-            break
+            best[:], best_ms = stage_of, cost.max()
     stage_of[:] = best
     return best_ms
 
 
 @njit(cache=True)
-def _score(source, target, time_ms, parameters, change, work, held, crossing, cost, top, rates):
-    """How much the sum of 8th powers of stage times grows when work moves between neighbouring stages."""
-    left = segment_ms(
-        work[source] - time_ms, held[source] - parameters, crossing[source] + crossing[source + 1] + change, rates
-    )
-    right = segment_ms(
-        work[target] + time_ms, held[target] + parameters, crossing[target] + crossing[target + 1] + change, rates
-    )
-    return _power(left / top) + _power(right / top) - _power(cost[source] / top) - _power(cost[target] / top)
+def _move(unit, target, readers, stage_of, net):
+    for tensor in net.reads[net.read_start[unit] : net.read_start[unit + 1]]:
+        readers[tensor, stage_of[unit]] -= 1
+        readers[tensor, target] += 1
+    stage_of[unit] = target

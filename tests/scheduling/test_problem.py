@@ -117,7 +117,7 @@ def test_local_search_solves_small_problems():
     for seed in range(10):
         problem = synthetic_problem(12, np.random.default_rng(seed), stages=3, width=3.0)
         start = best_cut(problem, np.array(problem.order))
-        found.append(refine(problem, np.array(start.stage_of))[1][0])
+        found.append(refine(problem, np.array(4 * [start.stage_of]))[1].min())
         best.append(get_scheduler("ideal_dp", strict=True).schedule(problem).bottleneck_ms)
     assert np.mean(np.divide(found, best)) < 1.02
 
