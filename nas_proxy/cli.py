@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from nas_proxy import files
 from nas_proxy.errors import InputError, NasProxyError
 
 __all__ = ["app", "main"]
@@ -187,14 +188,13 @@ def zoo(
 
     if (target is None) == (suggest is None):
         raise InputError("give --target with your device's measurements, or --suggest with a CSV to fill in for it.")
+    files.require_free(output, proxy, target, top1, table)
     space = TimmZoo(SHIPPED, table) if table else TimmZoo()
     measured = zoo.read_zoo_latencies(proxy, space)
     if suggest is not None:
         from_csv.write_to_measure(suggest, space, zoo.suggest_networks(measured, n, space))
         Console().print(f"{n} networks in {suggest}; fill in latency_ms, the time per image", soft_wrap=True)
     elif target is not None:
-        if output is not None:
-            from_csv.require_no_measurements(output)
         weights = read_timm_weights(top1) if top1 else None
         ranking = zoo.rank_zoo(measured, zoo.read_zoo_latencies(target, space), space, weights)
         Console().print(zoo.render(ranking, top))
@@ -259,8 +259,7 @@ def adapt(
     """Adapt to targets from their few measurements, and say how well each ranking will hold."""
     from nas_proxy.ranking import from_csv
 
-    if output is not None:
-        from_csv.require_no_measurements(output)
+    files.require_free(output, proxy, target, archs)
     adapted = from_csv.adapt_csv(from_csv.fit_csv(proxy, space), target, method=method)
     Console().print(from_csv.quality_table(adapted))
     if output is not None:
@@ -280,8 +279,7 @@ def rank(
     """Rank architectures by their predicted latency, the fastest first; with accuracies, the Pareto front."""
     from nas_proxy.ranking import from_csv
 
-    if output is not None:
-        from_csv.require_no_measurements(output)
+    files.require_free(output, proxy, target, archs, accuracy)
     ranking = from_csv.rank_csv(from_csv.fit_csv(proxy, space), target, archs, accuracy)
     Console().print(from_csv.ranking_table(ranking, top))
     if output is not None:
@@ -301,11 +299,10 @@ def fleet(
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
 ) -> None:
     """Recommend a network to each of thousands of devices, name the doubtful ones, and find how few networks do."""
-    from nas_proxy.ranking import fleet_csv, from_csv
+    from nas_proxy.ranking import fleet_csv
     from nas_proxy.ranking.fleet import Demand
 
-    if output is not None:
-        from_csv.require_no_measurements(output)
+    files.require_free(output, fleet, proxy, archs, accuracy)
     demand = Demand(limit_ms, limit_quantile, fleet_csv.share(within))
     found, of = fleet_csv.fleet_csv(fleet, proxy, accuracy, archs, demand, space)
     Console().print(fleet_csv.fleet_table(found, of, demand.within))
@@ -321,6 +318,7 @@ def report(
     """Show a run as one HTML page that needs no network: which network for which device, and why to believe it."""
     from nas_proxy.report import write_report
 
+    files.require_free(output, suffix=".html")
     path = write_report(run, output)
     Console().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser", soft_wrap=True)
 
@@ -342,6 +340,7 @@ def rewrite(
     """Find an equivalent network that is cheaper on a device, prove it equal, and measure it on this machine."""
     from nas_proxy.rewriting import optimising
 
+    files.require_free(output, model, suffix=".onnx")
     options = {"rewriter": rewriter, "evaluations": evaluations, "seconds": seconds, "batch": batch, "seed": seed}
     Console().print(optimising.render(optimising.rewrite_file(model, output, target, **options)), soft_wrap=True)
 
@@ -395,6 +394,7 @@ def evaluate(
     from nas_proxy.devices._progress import show_progress
 
     write = finalists.writer(output) if output else None
+    files.require_free(output, archs, *target, own_column="target")
     chosen, wanted = choose(space, parameter, None, seed, archs), {"mapper": mapper, "scheduler": scheduler}
     settings: Any = wanted | {"evaluations": evaluations, "objective": objective, "cache": cache, "seed": seed}
     settings |= {"rewriter": rewriter if rewriting else None, "workers": Workers(jobs, backend)}

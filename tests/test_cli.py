@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from nas_proxy.cli import app
 from nas_proxy.datasets import LatencyTable
+from nas_proxy.errors import InputError
 from nas_proxy.spaces import get_space
 
 _OWN_SPACE = """
@@ -90,3 +93,29 @@ def test_own_space_is_named_by_module_and_class(folder):
     done = _run(folder, "suggest", "--proxy", "nets/latencies.csv", "-o", "y.csv")
     assert done.returncode == 2
     assert "cannot have code run" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("evaluate proxy.csv --target eyeriss -o proxy.csv", "holds measurements"),
+        ("evaluate plain.csv --target eyeriss -o plain.csv", "is read by this command"),
+        ("rank --proxy proxy.csv --target target.csv --archs plain.csv -o plain.csv", "is read by this command"),
+        ("rank --proxy proxy.csv --target target.csv --accuracy plain.csv -o plain.csv", "is read by this command"),
+        ("adapt --proxy proxy.csv --target target.csv --archs plain.csv -o plain.csv", "is read by this command"),
+        ("fleet target.csv --proxy proxy.csv --accuracy plain.csv -o plain.csv", "is read by this command"),
+        ("zoo --proxy plain.csv --target target.csv -o plain.csv", "is read by this command"),
+        ("zoo --proxy proxy.csv --target target.csv --top1 plain.csv -o plain.csv", "is read by this command"),
+        ("optimise small.onnx -o proxy.csv", "holds measurements"),
+        ("optimise small.onnx -o plain.csv", "is no .onnx file"),
+        ("report somewhere -o plain.csv", "is no .html file"),
+    ],
+)
+def test_output_replaces_no_input(folder, monkeypatch, arguments, message):
+    monkeypatch.chdir(folder)
+    (folder / "plain.csv").write_text("# space: nasbench201\narch,accuracy\n")
+    before = {path: path.read_bytes() for path in folder.glob("*.csv")}
+    result = CliRunner().invoke(app, arguments.split())
+    assert isinstance(result.exception, InputError), result.output
+    assert message in str(result.exception)
+    assert before == {path: path.read_bytes() for path in folder.glob("*.csv")}

@@ -9,6 +9,7 @@ import stat
 import pytest
 
 from nas_proxy import files
+from nas_proxy.errors import InputError
 
 
 def test_written_file_has_ordinary_permissions_and_makes_its_folder(tmp_path):
@@ -36,3 +37,20 @@ def test_json_refuses_what_other_readers_cannot_take(tmp_path):
     with pytest.raises(ValueError, match="JSON compliant"):
         files.write_json(tmp_path / "a.json", {"x": math.nan})
     assert not (tmp_path / "a.json").exists()
+
+
+def test_nothing_that_counts_is_replaced(tmp_path):
+    measured, read, picture = (tmp_path / name for name in ("measured.csv", "read.csv", "picture.svg"))
+    measured.write_text("# space: nasbench201\n\narch, latency_ms,target\n")
+    read.write_text("arch,accuracy\n")
+    picture.write_text("<svg/>")
+    with pytest.raises(InputError, match="holds measurements"):
+        files.require_free(measured)
+    with pytest.raises(InputError, match="is read by this command"):
+        files.require_free(tmp_path / "." / "read.csv", None, tmp_path / "absent", read)
+    with pytest.raises(InputError, match=r"exists and is no \.html file"):
+        files.require_free(picture, suffix=".html")
+    files.require_free(measured, own_column="target")
+    files.require_free(read, picture)
+    files.require_free(tmp_path / "new.csv", suffix=".html")
+    files.require_free(None, read)

@@ -18,7 +18,7 @@ from nas_proxy.datasets import LatencyTable
 from nas_proxy.datasets.csv_table import read_accuracies
 from nas_proxy.errors import InputError
 from nas_proxy.ranking.fleet import Demand, Fleet, recommend_fleet
-from nas_proxy.ranking.from_csv import candidates, fit_csv, require_no_measurements
+from nas_proxy.ranking.from_csv import candidates, fit_csv
 from nas_proxy.spaces import SearchSpace, space_text
 
 __all__ = ["fleet_csv", "fleet_table", "share", "write_fleet"]
@@ -77,7 +77,7 @@ def write_fleet(path: Path, fleet: Fleet, space: SearchSpace) -> Path:
     Raises:
         InputError: the file exists and holds measurements.
     """
-    require_no_measurements(path)
+    files.require_free(path)
     text = [space.to_str(arch) for arch in fleet.candidates]
     numbers = ("limit_ms", "predicted_latency_ms", "low_ms", "high_ms", "kendall_tau", "tau_low", "tau_high")
     columns = (fleet.limit_ms, fleet.latency_ms, fleet.low_ms, fleet.high_ms)

@@ -35,7 +35,6 @@ __all__ = [
     "quality_table",
     "rank_csv",
     "ranking_table",
-    "require_no_measurements",
     "write_predictions",
     "write_to_measure",
 ]
@@ -102,22 +101,12 @@ def write_predictions(path: Path, adapted: Sequence[Adapted], archs: Sequence[An
     Raises:
         InputError: the file exists and holds measurements.
     """
-    require_no_measurements(path)
+    files.require_free(path)
     columns = [column for each in adapted for column in each.model.predict(archs, return_std=True)]
     heading = [f"{what}_latency_ms_{each.target}" for each in adapted for what in ("predicted", "std")]
     space = adapted[0].model.proxy.space
     rows = zip(map(space.to_str, archs), *(map(repr, column.tolist()) for column in columns), strict=True)
     return _write(path, space, ("arch", *heading), rows)
-
-
-def require_no_measurements(path: Path) -> None:
-    """Raises InputError if ``path`` is a CSV with a column ``latency_ms``: predictions never replace measurements."""
-    if not path.exists():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        heading = next((line for line in file if line.strip() and not line.startswith("#")), "")
-    if "latency_ms" in [cell.strip() for cell in heading.split(",")]:
-        raise InputError(f"{path} holds measurements: give the predictions another name.")
 
 
 @dataclass(frozen=True)

@@ -277,7 +277,7 @@ def test_from_csv_to_csv(tmp_path: Path, table, population, accuracy, capsys, mo
     assert rows[0].startswith("device-0,|")
     with pytest.raises(InputError, match="give --archs or --accuracy, not both"):
         run("--accuracy", str(tmp_path / "accuracy.csv"), "--archs", files[0])
-    with pytest.raises(InputError, match="holds measurements: give the predictions another name"):
+    with pytest.raises(InputError, match="holds measurements: give what is to be written another name"):
         run("-o", files[0])
     with pytest.raises(InputError, match=r"holds several devices: device-0, .* A fleet is adapted from a CSV of one"):
         fleet_csv(tmp_path / "fleet.csv", tmp_path / "fleet.csv")
