@@ -111,7 +111,7 @@ STUDIES = (
     Study(
         space=get_space("nasbench201"),
         setting="5 cells a stage, 32 x 32, one image",
-        targets=("eyeriss", "edge-array", "nvdla-large", "shidiannao", "simba", "tpu-v1", "edge-tpu"),
+        targets=("eyeriss", "edge-array", "nvdla-large", "shidiannao", "simba", "tpu-v1", "edge-tpu", "edge-tpu-x4"),
         ablated=("eyeriss", "nvdla-large", "simba", "edge-tpu", "edge-tpu-x4"),
         pool=340,
         everything=15_625,
