@@ -87,7 +87,13 @@ def time_in_turns(actors: Sequence[Actor], inputs: Arrays, turns: int = 20) -> l
     from nas_proxy.devices._timing import Clock, Protocol, take_turns
 
     protocol = Protocol(
-        interval=0.02, min_turns=turns, max_turns=turns, runs_per_turn=2, warm_up_runs=1, networks_in_turn=len(actors)
+        interval=0.02,
+        min_turns=turns,
+        max_turns=turns,
+        min_seconds=0,
+        runs_per_turn=2,
+        warm_up_runs=1,
+        networks_in_turn=len(actors),
     )
     found: list[list[Timing]] = [[] for _ in actors]
     for batch in BATCHES:

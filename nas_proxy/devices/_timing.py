@@ -3,7 +3,8 @@
 In its turn a network runs once untimed, which refills the caches, then a few times timed; the fastest of these is one
 sample, since a disturbance only ever adds. The networks in memory take turns, so that a disturbance that lasts, such as
 heat or another program, falls on all of them and not on one. A network leaves, and the next enters, when the 95 %
-interval of the median of its samples is narrow enough or it has had all its turns.
+interval of the median of its samples is narrow enough or it has had all its turns, but not before ``min_seconds``: ten
+turns of a network of a tenth of a millisecond could all lie within one disturbance.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Protocol(Spec):
     runs_per_turn: int = Field(3, ge=1, description="timed runs of a turn; the fastest is one sample")
     min_turns: int = Field(10, ge=6, description="turns every network has; an interval of a median needs 6")
     max_turns: int = Field(50, description="turns after which a network leaves, however wide its interval")
+    min_seconds: float = Field(1.0, ge=0, description="a network takes turns for so long, however many these are")
     interval: float = Field(0.02, gt=0, description="enough: half the interval's width, as a share of the median")
     networks_in_turn: int = Field(16, ge=1, description="networks held in memory, taking turns")
 
@@ -88,6 +90,7 @@ class Clock:
 class _Runner:
     index: int
     timer: Timer
+    entered_s: float
     samples_ms: list[float] = field(default_factory=list)
 
     def take_turn(self, runs: int) -> None:
@@ -99,10 +102,12 @@ class _Runner:
         q25, median, q75 = np.quantile(self.samples_ms, [0.25, 0.5, 0.75])
         return MeasuredLatency(float(median), None, low, high, float(q25), float(q75), len(self.samples_ms))
 
-    def finished(self, protocol: Protocol) -> bool:
+    def finished(self, protocol: Protocol, now_s: float) -> bool:
         turns = len(self.samples_ms)
-        if turns < protocol.min_turns or turns >= protocol.max_turns:
-            return turns >= protocol.max_turns
+        if turns < protocol.min_turns or now_s - self.entered_s < protocol.min_seconds:
+            return False
+        if turns >= protocol.max_turns:
+            return True
         low, high = _interval_of_median(self.samples_ms)
         return (high - low) / 2 <= protocol.interval * float(np.median(self.samples_ms))
 
@@ -135,12 +140,13 @@ def take_turns(
             with set_torch_threads(threads):
                 for _ in range(protocol.warm_up_runs):
                     run()
-            active.append(_Runner(index, Timer(run, timer=clock)))
+            active.append(_Runner(index, Timer(run, timer=clock), clock()))
         if not active:
             return
         with set_torch_threads(threads):
             for runner in active:
                 runner.take_turn(protocol.runs_per_turn)
-        finished = [runner for runner in active if runner.finished(protocol)]
+        now_s = clock()
+        finished = [runner for runner in active if runner.finished(protocol, now_s)]
         active = [runner for runner in active if runner not in finished]
         yield from ((runner.index, runner.result()) for runner in finished)

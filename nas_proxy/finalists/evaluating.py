@@ -8,12 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from nas_proxy.cache import Records, default_folder, digest
-from nas_proxy.devices import Device, Workers, get_device
+from nas_proxy.devices import Device, LatencyResult, Workers, get_device
 from nas_proxy.devices._fan_out import parallel
+from nas_proxy.devices._timing import MeasuredLatency
 from nas_proxy.devices.edge_tpu import EdgeTPUDevice
 from nas_proxy.devices.host import HostDevice
 from nas_proxy.devices.spatial import SpatialDevice
@@ -180,7 +182,10 @@ def _key(space: SearchSpace, text: str, device: Device, settings: _Settings) -> 
 def _all(
     space: SearchSpace, todo: Mapping[str, Sequence[Device]], settings: _Settings, folder: Path, workers: Workers
 ) -> Iterator[Finalist]:
-    """What is simulated, by the workers, network by network; then what is measured, here, with nothing beside it."""
+    """What is simulated, by the workers, network by network; then what is measured, here, with nothing beside it.
+
+    The networks measured on a device take turns: a disturbance falls on all of them.
+    """
     simulated = {text: kept for text, devices in todo.items() if (kept := [d for d in devices if not d.timed])}
     jobs = [(space, text, devices, settings, folder) for text, devices in simulated.items()]
     if workers == Workers():
@@ -189,9 +194,10 @@ def _all(
     else:
         for finalists in parallel(workers, _listed, jobs):
             yield from finalists
-    for text, devices in todo.items():
-        if timed := [device for device in devices if device.timed]:
-            yield from _evaluated(space, text, timed, settings, folder)
+    for device in {device.name: device for devices in todo.values() for device in devices if device.timed}.values():
+        texts = [text for text, devices in todo.items() if device in devices]
+        for i, result in sorted(device.latencies(space, list(map(space.from_str, texts))), key=itemgetter(0)):
+            yield from _evaluated(space, texts[i], [device], settings, folder, result)
 
 
 def _listed(*job: Any) -> list[Finalist]:
@@ -199,9 +205,17 @@ def _listed(*job: Any) -> list[Finalist]:
 
 
 def _evaluated(
-    space: SearchSpace, text: str, devices: Sequence[Device], settings: _Settings, folder: Path
+    space: SearchSpace,
+    text: str,
+    devices: Sequence[Device],
+    settings: _Settings,
+    folder: Path,
+    measured: LatencyResult | None = None,
 ) -> Iterator[Finalist]:
-    """One network on several devices, each result kept before the next one is begun."""
+    """One network on several devices, each result kept before the next one is begun.
+
+    ``measured`` is what the device, one of this machine's runtimes, takes for the network as it is.
+    """
     records, known = Records(folder / "finalists.jsonl"), Records(folder / "rewritings.jsonl")
     begun = time.process_time()
     graph = _trace(space, text)
@@ -214,7 +228,7 @@ def _evaluated(
             options = {"evaluations": settings.rewriting_evaluations, "seed": settings.seed}
             key = (space_text(space), text, device.describe())
             cheaper = rewrite(graph, cost, settings.rewriter, **options, known=known, key=key)
-        outcome = _outcome(device, space, text, graph, cheaper, cost, settings)
+        outcome = _outcome(device, graph, cheaper, cost, settings, measured)
         best = outcome.variants[-1]
         finalist = Finalist(
             arch=text,
@@ -260,25 +274,22 @@ def _cost(device: Device) -> CostModel | None:
 
 def _outcome(
     device: Device,
-    space: SearchSpace,
-    text: str,
     graph: TensorGraph,
     cheaper: Cheaper | None,
     cost: CostModel | None,
     settings: _Settings,
+    measured: LatencyResult | None,
 ) -> Outcome:
     if isinstance(device, SpatialDevice):
         return on_spatial(device, graph, cheaper)
     if isinstance(device, EdgeTPUDevice):
         return on_edge_tpu(device, graph, cheaper)
-    assert isinstance(device, HostDevice)
+    assert isinstance(measured, MeasuredLatency)
     if isinstance(cost, MeasuredCost):
         with contextlib.suppress(OSError):  # times of operators are worth keeping, not worth failing for
             cost.save()
-    arch = space.from_str(text)
     return on_host(
-        device,
-        measure=lambda: next(result for _, result in device.latencies(space, [arch])),
+        measured,
         graph=graph,
         cheaper=cheaper,
         price=lambda network: cost.price(network).by_node if cost is not None else {},

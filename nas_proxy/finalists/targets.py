@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from nas_proxy.devices._edge_tpu_spec import operator_times
+from nas_proxy.devices._timing import MeasuredLatency
 from nas_proxy.devices.edge_tpu import PRECISION, EdgeTPUDevice, PipelineResult
-from nas_proxy.devices.host import HostDevice
 from nas_proxy.devices.spatial import SpatialDevice, SpatialResult
 from nas_proxy.finalists.rewritten import Cheaper
 from nas_proxy.finalists.table import LayerCost, Stage, Variant
@@ -138,8 +138,7 @@ def _edge_tpu_layers(device: EdgeTPUDevice, result: PipelineResult, graph: Tenso
 
 
 def on_host(
-    device: HostDevice,
-    measure: Callable[[], Any],
+    result: MeasuredLatency,
     graph: TensorGraph | None,
     cheaper: Cheaper | None,
     price: Callable[[TensorGraph], Mapping[str, float]],
@@ -150,12 +149,11 @@ def on_host(
     A rewritten graph is taken only where it is surely faster: where the interval of the ratio is above 1.
 
     Args:
-        measure: measures the network itself.
+        result: what the network itself takes.
         graph, cheaper: before and after rewriting; None where nothing is rewritten.
         price: milliseconds of each operator of a graph by itself.
         seconds: for the pairs.
     """
-    result = measure()
     variants, interval_ms = [Variant("nothing", result.latency_ms, None, None)], (result.low_ms, result.high_ms)
     layers: tuple[LayerCost, ...] = ()
     taken = False

@@ -7,7 +7,7 @@ import yaml
 
 from nas_proxy import get_device, get_space
 
-QUICK = {"warm_up_runs": 0, "runs_per_turn": 1, "min_turns": 6, "max_turns": 6, "networks_in_turn": 2}
+QUICK = {"warm_up_runs": 0, "runs_per_turn": 1, "min_turns": 6, "max_turns": 6, "min_seconds": 0, "networks_in_turn": 2}
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def job(clock, durations_ms, log=None, name=None):
 
 
 def test_a_steady_network_leaves_after_the_fewest_turns(clock):
-    protocol = Protocol(warm_up_runs=2, runs_per_turn=3, min_turns=7, max_turns=50)
+    protocol = Protocol(warm_up_runs=2, runs_per_turn=3, min_turns=7, max_turns=50, min_seconds=0)
     [(index, result)] = take_turns([job(clock, itertools.repeat(5.0))], protocol, threads=1)
     assert index == 0
     assert result.latency_ms == pytest.approx(5.0)
@@ -55,9 +55,18 @@ def test_a_steady_network_leaves_after_the_fewest_turns(clock):
     assert (result.low_ms, result.high_ms) == pytest.approx((5.0, 5.0))
 
 
+def test_a_fast_network_takes_turns_for_a_while(clock):
+    """What makes the core half as fast for a third of a second does not decide the median."""
+    slow = itertools.repeat(2.0, 150)
+    protocol = Protocol(warm_up_runs=0, runs_per_turn=1, min_turns=10, max_turns=50, min_seconds=1.0)
+    [(_, result)] = take_turns([job(clock, itertools.chain(slow, itertools.repeat(1.0)))], protocol, threads=1)
+    assert result.turns == 75 + 350  # each turn has an untimed run
+    assert result.latency_ms == pytest.approx(1.0)
+
+
 def test_a_noisy_network_gets_all_its_turns(clock):
     noise = iter(np.random.default_rng(0).lognormal(0, 1, 10_000))
-    protocol = Protocol(min_turns=6, max_turns=20)
+    protocol = Protocol(min_turns=6, max_turns=20, min_seconds=0)
     [(_, result)] = take_turns([job(clock, noise)], protocol, threads=1)
     assert result.turns == 20
     assert result.low_ms < result.latency_ms < result.high_ms
@@ -66,7 +75,7 @@ def test_a_noisy_network_gets_all_its_turns(clock):
 
 def test_one_sample_is_the_fastest_run_of_a_turn_and_the_first_run_is_not_timed(clock):
     turns = [[99, 7, 5, 6], [0.1, 9, 8, 9], [99, 6, 6, 6], [99, 5, 5, 5], [99, 9, 9, 9], [99, 7, 7, 7]]
-    protocol = Protocol(warm_up_runs=1, runs_per_turn=3, min_turns=6, max_turns=6)
+    protocol = Protocol(warm_up_runs=1, runs_per_turn=3, min_turns=6, max_turns=6, min_seconds=0)
     [(_, result)] = take_turns([job(clock, [1000, *itertools.chain(*turns)])], protocol, threads=1)
     samples = [5, 8, 6, 5, 9, 7]
     assert result.latency_ms == pytest.approx(np.median(samples))
@@ -82,7 +91,7 @@ def test_networks_take_turns_and_enter_one_by_one(clock):
             made.append(name)
             yield job(clock, itertools.repeat(1.0), log, name)
 
-    protocol = Protocol(warm_up_runs=0, runs_per_turn=1, min_turns=6, max_turns=6, networks_in_turn=3)
+    protocol = Protocol(warm_up_runs=0, runs_per_turn=1, min_turns=6, max_turns=6, networks_in_turn=3, min_seconds=0)
     results = take_turns(jobs(), protocol, threads=1)
     assert [next(results)[0] for _ in range(3)] == [0, 1, 2]
     assert made == ["a", "b", "c"]  # the fourth is not in memory yet
@@ -94,7 +103,7 @@ def test_networks_take_turns_and_enter_one_by_one(clock):
 def test_a_disturbance_that_lasts_falls_on_all(clock):
     """Twice as slow for half the time: all medians shift alike, none alone."""
     shared = itertools.chain(itertools.repeat(1.0, 60), itertools.repeat(2.0))
-    protocol = Protocol(warm_up_runs=0, runs_per_turn=1, min_turns=20, max_turns=20, networks_in_turn=3)
+    protocol = Protocol(warm_up_runs=0, runs_per_turn=1, min_turns=20, max_turns=20, networks_in_turn=3, min_seconds=0)
     jobs = [job(clock, map(ms.__mul__, shared)) for ms in (3.0, 2.0, 1.0)]
     latencies = dict(take_turns(jobs, protocol, threads=1))
     assert [latencies[i].latency_ms for i in range(3)] == pytest.approx([4.5, 3.0, 1.5])
@@ -108,7 +117,7 @@ def test_threads_are_fixed_during_a_turn_and_restored(clock):
         seen.add(torch.get_num_threads())
         run()
 
-    for _ in take_turns([spy], Protocol(min_turns=6, max_turns=6), threads=before + 1):
+    for _ in take_turns([spy], Protocol(min_turns=6, max_turns=6, min_seconds=0), threads=before + 1):
         assert torch.get_num_threads() == before
     assert seen == {before + 1}
 
@@ -164,7 +173,15 @@ def test_the_clock_is_the_plain_one_for_several_threads():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"min_turns": 5}, {"min_turns": 60}, {"interval": 0}, {"runs_per_turn": 0}, {"networks_in_turn": 0}]
+    "wrong",
+    [
+        {"min_turns": 5},
+        {"min_seconds": -1},
+        {"min_turns": 60},
+        {"interval": 0},
+        {"runs_per_turn": 0},
+        {"networks_in_turn": 0},
+    ],
 )
 def test_numbers_that_make_no_protocol(wrong):
     with pytest.raises(ValueError, match=next(iter(wrong)) if wrong != {"min_turns": 60} else "at least min_turns"):

@@ -190,7 +190,14 @@ def lines(path: Path) -> int:
 
 def test_a_measured_target(space: Any, tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
-    turns = {"warm_up_runs": 0, "runs_per_turn": 1, "min_turns": 6, "max_turns": 6, "networks_in_turn": 1}
+    turns = {
+        "warm_up_runs": 0,
+        "runs_per_turn": 1,
+        "min_turns": 6,
+        "max_turns": 6,
+        "min_seconds": 0,
+        "networks_in_turn": 1,
+    }
     for runtime in ("torch", "onnxruntime"):
         description = {"kind": "host", "runtime": runtime, "protocol": turns}
         (tmp_path / f"{runtime}.yaml").write_text(yaml.safe_dump(description))
