@@ -9,10 +9,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn import functional
 
 from nas_proxy.errors import InputError, MissingDependencyError
 
 __all__ = ["actor_network", "episode_return", "rollout_observations"]
+
+_SHARPNESS = 0.3  # temperature of distilled values, over their differences' standard deviation
 
 
 class _ActorNetwork(nn.Module):
@@ -21,9 +24,11 @@ class _ActorNetwork(nn.Module):
     shift: torch.Tensor
     scale: torch.Tensor
 
-    def __init__(self, features: nn.Module, body: Sequence[nn.Module], image: bool, normaliser: Any) -> None:
+    def __init__(
+        self, features: nn.Module, body: Sequence[nn.Module], image: bool, normaliser: Any, values: bool
+    ) -> None:
         super().__init__()
-        self.features, self.body, self.image = features, nn.Sequential(*body), image
+        self.features, self.body, self.image, self.values = features, nn.Sequential(*body), image, values
         shift, scale, bound = 0.0, 1.0, float("inf")
         if normaliser is not None:
             shift = normaliser.obs_rms.mean
@@ -39,6 +44,18 @@ class _ActorNetwork(nn.Module):
         if self.normalised:
             x = ((x - self.shift) * self.scale).clamp(-self.bound, self.bound)
         return self.body(self.features(x))
+
+    def distance(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
+        """Mean square; of values of actions, what is lost on which action is best.
+
+        All values of a state may be a hundred times what they differ by, and only that decides: Rusu et al., "Policy
+        Distillation" (ICLR 2016), whose sharpened softmax this is, with a temperature in units of these differences.
+        """
+        if not self.values:
+            return functional.mse_loss(student, teacher)
+        temperature = _SHARPNESS * (teacher - teacher.mean(dim=1, keepdim=True)).std() + 1e-12
+        p, q = ((x / temperature).log_softmax(dim=1) for x in (teacher, student))
+        return functional.kl_div(q, p, reduction="batchmean", log_target=True)
 
 
 def actor_network(policy: Any) -> nn.Module:
@@ -78,7 +95,7 @@ def actor_network(policy: Any) -> nn.Module:
             "stable-baselines3's PPO, A2C, TRPO, SAC, TD3, DDPG or DQN with one array of observations."
         )
     image = policy.normalize_images and is_image_space(policy.observation_space)
-    return _ActorNetwork(features, body, image, normaliser).eval()
+    return _ActorNetwork(features, body, image, normaliser, isinstance(policy, DQNPolicy)).eval()
 
 
 def episode_return(make: Callable[[], Any], *, squashed: bool = False) -> Callable[[Any, int], float]:

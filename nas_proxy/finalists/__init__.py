@@ -1,7 +1,17 @@
 """The finalists of a search, as fast as each can be made on each target, and what each optimisation gains."""
 
-from nas_proxy.finalists.evaluating import evaluate_finalists
+from nas_proxy.finalists.evaluating import can_evaluate, evaluate_finalists
 from nas_proxy.finalists.show import show
 from nas_proxy.finalists.table import Finalist, FinalistTable, LayerCost, Stage, Variant, writer
 
-__all__ = ["Finalist", "FinalistTable", "LayerCost", "Stage", "Variant", "evaluate_finalists", "show", "writer"]
+__all__ = [
+    "Finalist",
+    "FinalistTable",
+    "LayerCost",
+    "Stage",
+    "Variant",
+    "can_evaluate",
+    "evaluate_finalists",
+    "show",
+    "writer",
+]

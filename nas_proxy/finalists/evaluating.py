@@ -32,7 +32,7 @@ from nas_proxy.rewriting.rewriters import get_rewriter
 from nas_proxy.scheduling import get_scheduler
 from nas_proxy.spaces import SearchSpace, get_space, space_text
 
-__all__ = ["evaluate_finalists"]
+__all__ = ["can_evaluate", "evaluate_finalists"]
 
 #: Of finalists' records: to be raised where the same settings give other figures than before.
 _VERSION = 1
@@ -119,6 +119,11 @@ def evaluate_finalists(
     return FinalistTable(space_text(space), finalists, _protocol(devices, settings))
 
 
+def can_evaluate(device: Device) -> bool:
+    """Whether the device runs any network: a simulated accelerator or this machine, no table of measurements."""
+    return isinstance(device, SpatialDevice | EdgeTPUDevice | HostDevice)
+
+
 def _prepared(
     device: Device,
     mapper: str | None,
@@ -129,18 +134,18 @@ def _prepared(
     folder: Path,
 ) -> Device:
     """The device with what the caller wants otherwise, and the cache."""
+    if not can_evaluate(device):
+        raise InputError(
+            f"{device.name} cannot be evaluated: expected a simulated accelerator (eyeriss, edge-tpu-x4, ...) or this "
+            "machine (host-onnxruntime, host-torch). A table of measurements knows no networks but its own."
+        )
     if isinstance(device, SpatialDevice):
         own = {"mapper": mapper, "evaluations": evaluations, "objective": objective}
         return device.replaced(**{k: v for k, v in own.items() if v is not None}, seed=seed, cache=folder)
     if isinstance(device, EdgeTPUDevice):
         get_scheduler(scheduler or device.scheduler)
         return EdgeTPUDevice(device.name, device.chip, devices=device.devices, scheduler=scheduler or device.scheduler)
-    if isinstance(device, HostDevice):
-        return device
-    raise InputError(
-        f"{device.name} cannot be evaluated: expected a simulated accelerator (eyeriss, edge-tpu-x4, ...) or this "
-        "machine (host-onnxruntime, host-torch). A table of measurements knows no networks but its own."
-    )
+    return device
 
 
 def _require(texts: Sequence[str], devices: Sequence[Device]) -> None:

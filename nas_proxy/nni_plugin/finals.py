@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,36 +16,15 @@ from scipy import stats
 from nas_proxy import files
 from nas_proxy.devices import get_device, measure
 from nas_proxy.devices._progress import show_progress
-from nas_proxy.finalists import evaluate_finalists, show
+from nas_proxy.finalists import can_evaluate, evaluate_finalists, show
 from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.ranking.pareto import pareto_front, recommended
+from nas_proxy.report import Check
 from nas_proxy.search import Evaluated
 
-__all__ = ["Check", "evaluate", "finalists_of"]
+__all__ = ["evaluate", "finalists_of"]
 
 _MEASURE_S = 3.0  # a pair of networks, before and after rewriting, on this machine
-
-
-@dataclass(frozen=True)
-class Check:
-    """What the predictions for a target were worth, on the finalists, which nobody measured before the search.
-
-    Attributes:
-        target: its name.
-        archs: the finalists' canonical texts; the following are in their order.
-        accuracy, predicted_ms, true_ms: of each finalist. ``true_ms`` is measured as the target's samples were.
-        kendall_tau: of predicted and true latencies; None where fewer than three differ.
-        chosen, best: which is recommended by predicted, and which by true latency; None where nothing keeps the limit.
-    """
-
-    target: str
-    archs: tuple[str, ...]
-    accuracy: tuple[float, ...]
-    predicted_ms: tuple[float, ...]
-    true_ms: tuple[float, ...]
-    kendall_tau: float | None
-    chosen: str | None
-    best: str | None
 
 
 def finalists_of(
@@ -67,7 +46,7 @@ def finalists_of(
 
 
 def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: Path, console: Console) -> None:
-    """Evaluate finalists on every target that is a device; targets known from a table only cannot be.
+    """Evaluate finalists on every target that is a device; of a table, only what it holds is known.
 
     ``checks.json`` says what the predictions were worth, ``finalists.json`` and ``.csv`` how fast each can be made.
     """
@@ -86,10 +65,10 @@ def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: P
         return
     files.write_json(folder / "checks.json", [asdict(check) for check in checks])
     console.print(Group(*map(_render, checks)))
+    if not (optimised := [device for device in devices.values() if can_evaluate(device)]):
+        return
     with show_progress("optimising finalists") as on_progress:
-        table = evaluate_finalists(
-            archs, [*devices.values()], space=space, measure_seconds=_MEASURE_S, on_progress=on_progress
-        )
+        table = evaluate_finalists(archs, optimised, space=space, measure_seconds=_MEASURE_S, on_progress=on_progress)
     table.to_json(folder / "finalists.json")
     table.to_csv(folder / "finalists.csv")
     console.print(show(table))
@@ -117,7 +96,7 @@ def _check(target: str, finalists: Sequence[Evaluated], true_ms: np.ndarray, lim
 def _render(check: Check) -> Group:
     table = Table(title=f"{escape(check.target)}: predicted and found", box=SIMPLE_HEAD)
     for heading in ("accuracy", "predicted [ms]", "found [ms]"):
-        table.add_column(heading, justify="right")
+        table.add_column(escape(heading), justify="right")
     table.add_column("architecture", overflow="fold")
     rows = zip(check.accuracy, check.predicted_ms, check.true_ms, check.archs, strict=True)
     for accuracy, predicted, true, arch in sorted(rows, key=lambda row: row[1]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -46,9 +47,7 @@ class RunFolder:
         """
         try:
             if path is None:
-                number = 1
-                while (path := Path("runs") / f"{name}-{number}").exists():
-                    number += 1
+                return cls(_first_free(Path("runs"), name))
             path.mkdir(parents=True, exist_ok=True)
             if any(path.iterdir()):
                 raise InputError(
@@ -107,9 +106,19 @@ class RunFolder:
             manager = psutil.Process(record.manager_pid)
             if record.experiment_id not in manager.cmdline():  # the number belongs to another process by now
                 return
+            family = [manager, *manager.children(recursive=True)]  # while it is there to name them
             manager.terminate()
-            family = [manager, *manager.children(recursive=True)]
             for process in psutil.wait_procs(family, timeout=_PATIENCE_S)[1]:
                 process.kill()
         except psutil.NoSuchProcess:
             return
+
+
+def _first_free(parent: Path, name: str) -> Path:
+    """A new folder ``<name>-<number>``, of this process alone even where another looks for one at the same time."""
+    for number in itertools.count(1):
+        path = parent / f"{name}-{number}"
+        with contextlib.suppress(FileExistsError):
+            path.mkdir(parents=True)
+            return path
+    raise AssertionError("unreachable")

@@ -13,18 +13,18 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from nas_proxy import files
+from nas_proxy.datasets.csv_table import write_latencies
 from nas_proxy.nni_plugin.latency import LatencyModels, prepare
 from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.ranking.from_csv import Adapted, quality_table
 from nas_proxy.search import SearchEngine
+from nas_proxy.spaces import space_text
 
-__all__ = ["prepare_shown"]
+__all__ = ["prepare_shown", "write_models"]
 
 
 def prepare_shown(settings: SearchSettings, folder: Path, console: Console) -> LatencyModels:
     """Measure or load, fit and adapt, with progress; show how well each target's ranking is known.
-
-    ``adaptation.json`` and, where the space can be listed, ``predictions.csv`` in ``folder`` keep what was found.
 
     Raises:
         InputError: see :func:`~nas_proxy.nni_plugin.latency.prepare`; or no candidate can meet the limits.
@@ -44,11 +44,14 @@ def prepare_shown(settings: SearchSettings, folder: Path, console: Console) -> L
     console.print(quality_table([Adapted(name, proxy, model) for name, model in models.targets.items()]))
     for name, limit_ms in settings.limits_ms.items():
         console.print(f"[bold]{escape(name)}[/]: only candidates predicted at or below {limit_ms:g} ms are trained")
-    _write(models, folder)
     return models
 
 
-def _write(models: LatencyModels, folder: Path) -> None:
+def write_models(models: LatencyModels, folder: Path) -> None:
+    """Keep what the models rest on and say: ``samples/*.csv``, ``adaptation.json`` and, of a space that can be listed,
+    ``predictions.csv``."""
+    for name, table in models.samples.items():
+        write_latencies(folder / "samples" / f"{name}.csv", table)
     files.write_json(
         folder / "adaptation.json", {name: asdict(model.monotonicity) for name, model in models.targets.items()}
     )
@@ -56,6 +59,7 @@ def _write(models: LatencyModels, folder: Path) -> None:
         return
     archs = models.space.enumerate()
     text = io.StringIO()
+    text.write(f"# space: {space_text(models.space)}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["arch", *(f"predicted_latency_ms_{name}" for name in models.targets)])
     predicted = np.stack([model.predict(archs) for model in models.targets.values()], axis=1)

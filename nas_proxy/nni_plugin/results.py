@@ -16,6 +16,7 @@ from rich.table import Table
 from nas_proxy import files
 from nas_proxy.ranking.pareto import non_dominated
 from nas_proxy.search import Evaluated
+from nas_proxy.spaces import SearchSpace, space_text
 
 __all__ = ["front_of", "front_table", "write_csv", "write_plot"]
 
@@ -43,10 +44,13 @@ def front_table(front: Sequence[Evaluated], targets: Sequence[str]) -> Table:
     return table
 
 
-def write_csv(path: Path, results: Sequence[Evaluated], front: Sequence[Evaluated], targets: Sequence[str]) -> Path:
+def write_csv(
+    path: Path, space: SearchSpace, results: Sequence[Evaluated], front: Sequence[Evaluated], targets: Sequence[str]
+) -> Path:
     """All results, in the order they came, with a column that says which are on the front."""
     on_front = {result.arch for result in front}
     text = io.StringIO()
+    text.write(f"# space: {space_text(space)}\n")
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["arch", "accuracy", *(f"predicted_latency_ms_{name}" for name in targets), "on_front"])
     for result in results:

@@ -22,7 +22,7 @@ from nas_proxy.nni_plugin.experiment import Experiment
 from nas_proxy.nni_plugin.folder import Record, RunFolder
 from nas_proxy.nni_plugin.manager import Manager, require_port
 from nas_proxy.nni_plugin.ports import free_port, starting_alone
-from nas_proxy.nni_plugin.prepare import prepare_shown
+from nas_proxy.nni_plugin.prepare import prepare_shown, write_models
 from nas_proxy.nni_plugin.remote import require_ready, tunnels
 from nas_proxy.nni_plugin.results import front_of, front_table, write_csv, write_plot
 from nas_proxy.nni_plugin.session import failures_in, require_same, results_in
@@ -77,9 +77,12 @@ def resume(folder: Path, options: Options, console: Console) -> Path:
     with run.claimed(), _terminated_as_interrupted():
         console.print(f"run folder: [bold]{escape(str(run.path))}[/]", highlight=False, soft_wrap=True)
         experiment = Experiment.read(run.experiment)
+        if experiment.settings.folder != str(run.path):  # the folder was moved or copied since
+            experiment = experiment.placed_in(run.path)
         models = prepare_shown(experiment.settings, run.path, console)
         if (state := run.state.read()) is not None:
             require_same(state, models.evidence)  # the tuner would refuse it too, but only after NNI started trials
+        write_models(models, run.path)
         failure = None if _is_over(state, experiment) else _search(run, experiment, options, console)
         _report(run, experiment, failure, console)
     return run.path
@@ -125,14 +128,17 @@ def _report(run: RunFolder, experiment: Experiment, failure: str | None, console
     targets = list(settings.targets)
     front = front_of(results, targets, settings.limits_ms)
     console.print(front_table(front, targets))
-    table = write_csv(run.path / "results.csv", results, front, targets)
+    table = write_csv(run.path / "results.csv", settings.make_space(), results, front, targets)
     plot = write_plot(run.path / "front.png", results, targets, settings.limits_ms, run.record.name)
     if failures:
         console.print(f"[yellow]{len(failures)} trial(s) failed. The first:[/] {escape(said)}", highlight=False)
     console.print(f"{len(results)} candidates trained: {table}, {plot}", highlight=False, soft_wrap=True)
     chosen = finals.finalists_of(results, targets, settings.limits_ms, settings.finalists)
     if chosen:
-        finals.evaluate(settings, chosen, run.path, console)
+        try:
+            finals.evaluate(settings, chosen, run.path, console)
+        except InputError as error:  # the search is done all the same, and its report worth having
+            console.print(f"[yellow]the finalists could not be evaluated:[/] {escape(str(error))}", highlight=False)
     page = write_report(run.path, run.path / "report.html")
     console.print(f"report: [bold]{escape(str(page))}[/]", highlight=False, soft_wrap=True)
 

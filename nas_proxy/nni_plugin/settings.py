@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from nas_proxy.spaces import SearchSpace
 
 __all__ = ["SearchSettings", "Source", "Target", "expand_path"]
+
+
+_NAME = re.compile(r"\w[\w.+ -]{0,99}")
 
 
 class Source(Spec):
@@ -59,6 +63,12 @@ class Target(Source):
     )
     most_samples: int = Field(60, ge=3, description="How many to measure at most to reach `least_tau`.")
 
+    @model_validator(mode="after")
+    def _enough(self) -> Target:
+        if self.least_tau is not None and (self.samples or 0) > self.most_samples:
+            raise ValueError(f"`most_samples` ({self.most_samples}) is less than `samples` ({self.samples})")
+        return self
+
     @classmethod
     def named(cls, source: str) -> tuple[str, dict[str, str]]:
         """A name, and the fields of a target that is a CSV, a device's YAML file or a device's name."""
@@ -77,6 +87,18 @@ class SearchSettings(Spec):
     seed: int = Field(0, ge=0)
     folder: str | None = Field(None, description="Where measurements and state go; NNI's checkpoint folder if absent.")
     give_up_after: int = Field(5, ge=1, description="Trials that may fail before any has succeeded.")
+
+    @field_validator("targets")
+    @classmethod
+    def _file_names(cls, targets: dict[str, Target]) -> dict[str, Target]:
+        """Files are called after targets."""
+        for name in targets:
+            if not _NAME.fullmatch(name) or name == "proxy" or name.endswith("-finalists"):
+                raise ValueError(
+                    f"a target's name is a file's, too: letters, digits, blanks and . _ + - (100 at most), neither "
+                    f"'proxy' nor ending in '-finalists'; found {name!r}"
+                )
+        return targets
 
     @field_validator("targets", mode="before")
     @classmethod

@@ -25,6 +25,7 @@ class StateFile:
         self.previous = self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
         self._lock: int | None = None
         self._damaged = False
+        self._said = False
 
     @classmethod
     def inside(cls, folder: Path) -> StateFile:
@@ -89,7 +90,8 @@ class StateFile:
                 damaged.append(f"{path} ({error})")
                 self._damaged = self._damaged or path == self.path  # it must never take the place of the previous one
                 continue
-            if damaged:
+            if damaged and not self._said:
+                self._said = True
                 _logger.warning("%s is damaged; the state before it is used: %s", damaged[0], path)
             return state
         if damaged:

@@ -83,19 +83,13 @@ def fit_models(run: Run) -> Models | None:
     """The latency models of a run, None where its folder does not say what they were fitted to."""
     if not run.samples:
         return None
-    table, rng = run.samples["proxy"], np.random.default_rng(run.seed)
-    rows = np.arange(len(table))
-    if run.proxy_samples is not None and run.proxy_samples < len(table):
-        rows = rng.choice(len(table), run.proxy_samples, replace=False)
-    proxy = ProxyLatencyModel(run.space).fit([table.archs[i] for i in rows], table.values_ms[rows, 0])
+    table = run.samples["proxy"]
+    proxy = ProxyLatencyModel(run.space).fit(table.archs, table.values_ms[:, 0])
     targets, measured = {}, {}
     for name in run.targets:
         table = run.samples[name]
-        archs, latency_ms = list(table.archs), table.values_ms[:, 0]
-        if name in run.stated and run.stated[name].n < len(archs):  # the search took a part, chosen by the proxy
-            rows = proxy.suggest(archs, run.stated[name].n, seed=run.seed)
-            archs, latency_ms = [archs[i] for i in rows], latency_ms[rows]
-        targets[name], measured[name] = proxy.adapt(archs, latency_ms), latency_ms
+        measured[name] = table.values_ms[:, 0]
+        targets[name] = proxy.adapt(table.archs, measured[name])
     return Models(proxy, targets, measured)
 
 

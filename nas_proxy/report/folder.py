@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas_proxy import resources
-from nas_proxy.datasets import LatencyTable, load_latencies
+from nas_proxy.datasets import LatencyTable
 from nas_proxy.errors import InputError
 from nas_proxy.ranking import Monotonicity
 from nas_proxy.schema import load_yaml
@@ -42,7 +42,15 @@ class Failure:
 
 @dataclass(frozen=True)
 class Check:
-    """A target's latencies of the finalists as predicted before the search and as found after it, one per arch."""
+    """What the predictions for a target were worth, on the finalists, which nobody measured before the search.
+
+    Attributes:
+        target: its name.
+        archs: the finalists' canonical texts; the following are in their order.
+        accuracy, predicted_ms, true_ms: of each finalist. ``true_ms`` is measured as the target's samples were.
+        kendall_tau: of predicted and true latencies; None where fewer than three differ.
+        chosen, best: which is recommended by predicted, and which by true latency; None where nothing keeps the limit.
+    """
 
     target: str
     archs: Sequence[str]
@@ -59,9 +67,8 @@ class Run:
     """A run.
 
     Attributes:
-        samples: measurements of one device each, by ``"proxy"`` and the target's name; empty where the folder and its
-            configuration do not say where latencies came from.
-        proxy_samples: how many of the proxy's the search took, at random; None for all.
+        samples: the measurements that the search took of each device, by ``"proxy"`` and the target's name; empty
+            where the folder does not keep them.
         sources: where latencies come from, by ``"proxy"`` and the target's name.
         machines: what ``nas-proxy measure`` noted beside its CSV (device, machine, protocol, ...), by the same names.
         stated: what each ranking stated of itself before the search.
@@ -78,7 +85,6 @@ class Run:
     networks: tuple[Network, ...]
     failures: tuple[Failure, ...]
     samples: Mapping[str, LatencyTable] = field(default_factory=dict)
-    proxy_samples: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     machines: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     stated: Mapping[str, Monotonicity] = field(default_factory=dict)
@@ -102,7 +108,7 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder: expected one that `nas-proxy run` has made, such as runs/NAME-1.")
-    state = _json(folder / "search.json") or _json(folder / "search.previous.json")
+    state = _state(folder)
     if state is None:
         if (folder / "run.json").exists():
             raise InputError(f"{folder}: has no results yet: go on with nas-proxy run --resume {folder}.")
@@ -113,6 +119,17 @@ def read_run(folder: str | Path) -> Run:
         raise
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"{folder}: a file of this run is damaged ({error!r}): start a new run.") from None
+
+
+def _state(folder: Path) -> Any:
+    """The search's state; the one before, where it was cut off while being written."""
+    try:
+        state = _json(folder / "search.json")
+    except InputError:
+        if not (folder / "search.previous.json").exists():
+            raise
+        state = None
+    return state or _json(folder / "search.previous.json")
 
 
 def _run(folder: Path, state: Any) -> Run:
@@ -152,13 +169,11 @@ def _run(folder: Path, state: Any) -> Run:
     )
     if not settings:
         return run
-    space = run.space
     sources = {"proxy": settings["proxy"], **{target: settings["targets"][target] for target in run.targets}}
-    samples = {name: _sample(folder, name, source, space) for name, source in sources.items()}
+    kept = folder / "samples"
     return replace(
         run,
-        samples=samples,
-        proxy_samples=settings["proxy"].get("samples"),
+        samples={n: LatencyTable.from_csv(kept / f"{n}.csv", run.space) for n in sources} if kept.is_dir() else {},
         sources={name: _origin(source) for name, source in sources.items()},
     )
 
@@ -177,19 +192,6 @@ def _finalists(path: Path) -> FinalistTable | None:
     from nas_proxy.finalists import FinalistTable  # brings the simulators, which a report without finalists can spare
 
     return FinalistTable.from_json(path)
-
-
-def _sample(folder: Path, name: str, source: Mapping[str, Any], space: SearchSpace) -> LatencyTable:
-    """The measurements of one device; where they come from a table that holds more, all of them."""
-    own = folder / "measurements" / f"{name}.csv"
-    if own.exists():
-        table = LatencyTable.from_csv(own, space)
-    elif source.get("csv"):
-        table = LatencyTable.from_csv(source["csv"], space)
-    else:
-        table = load_latencies(source["dataset"], source["path"])
-    column = source.get("column") or table.devices[0]
-    return table.measured_on(column)
 
 
 def _command(name: str, config: str) -> str | None:

@@ -127,7 +127,7 @@ def _render(run: Run, charts: Charts) -> str:
         run=run,
         charts=charts,
         size=_count(run.space.size) if run.samples else None,
-        proxy_n=run.proxy_samples or (len(run.samples["proxy"]) if run.samples else 0),
+        proxy_n=len(run.samples["proxy"]) if run.samples else 0,
         measured_n=" to ".join(map(str, dict.fromkeys((counts[0], counts[-1])))) if counts else "",
         answered=sum(t.recommendation.network is not None for t in charts.targets),
         distinct=len({t.recommendation.network.arch for t in charts.targets if t.recommendation.network}),

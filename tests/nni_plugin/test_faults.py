@@ -34,7 +34,9 @@ def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, faults: Any) -
     faults.note("tuner killed", run.results, toy.trained)
 
     toy.write_latencies("proxy.csv", 60, seed=7)
+    stated = (run.folder / "adaptation.json").read_text()
     assert "the proxy's measurements changed since this search was started" in run.resume().finish(expected=2)
+    assert (run.folder / "adaptation.json").read_text() == stated
     toy.write_latencies("proxy.csv", 60, seed=0)
     faults.note("proxy's measurements changed before the resume (refused)", run.results, toy.trained)
 

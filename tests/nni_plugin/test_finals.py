@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 
 from nas_proxy.finalists import FinalistTable
-from nas_proxy.nni_plugin.finals import Check, _verdict, evaluate, finalists_of
+from nas_proxy.nni_plugin.finals import _verdict, evaluate, finalists_of
 from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.report import Check
 from nas_proxy.search import Evaluated
-from nas_proxy.spaces import get_space
+from nas_proxy.spaces import get_space, space_text
 
 SMALL = {"channels": 4, "cells": 1, "image_size": 8}
 
@@ -64,17 +65,27 @@ def test_finalists_are_evaluated_under_the_names_of_the_user(tmp_path: Path, mon
         "space": "nasbench201",
         "space_parameters": SMALL,
         "proxy": {"csv": str(tmp_path / "proxy.csv")},
-        "targets": {"chain": {"device": "edge-tpu-x2", "limit_ms": 1e3}, "phone": {"csv": str(tmp_path / "phone.csv")}},
+        "targets": {
+            "chain": {"device": "edge-tpu-x2", "limit_ms": 1e3},
+            "phone": {"csv": str(tmp_path / "phone.csv")},
+            "board": {"device": str(tmp_path / "board.yaml")},
+        },
     }
+    (tmp_path / "board.yaml").write_text(f"kind: table\nspace: {space_text(space)}\ncsv: board.csv\n")
     archs = [space.to_str(arch) for arch in space.sample(3, seed=0)]
-    found = [Evaluated(arch, 50.0 + i, {"chain": 1.0 + i, "phone": 2.0}) for i, arch in enumerate(archs)]
+    found = [Evaluated(arch, 50.0 + i, {"chain": 1.0 + i, "phone": 2.0, "board": 3.0}) for i, arch in enumerate(archs)]
+    rows = "".join(f"{arch},{3 + i}\n" for i, arch in enumerate(archs))
+    (tmp_path / "board.csv").write_text(f"# space: {space_text(space)}\narch,latency_ms\n{rows}")
     console = Console(width=200, record=True)
     evaluate(SearchSettings.read(arguments), found, tmp_path, console)
-    [checked] = json.loads((tmp_path / "checks.json").read_text())
+    checked, board = json.loads((tmp_path / "checks.json").read_text())
+    assert (board["target"], board["true_ms"]) == ("board", [3.0, 4.0, 5.0])  # a table says this much, and no more
     assert checked["target"] == "chain"
     assert checked["archs"] == archs
     assert checked["chosen"] == archs[2]  # the most accurate within the limit
     table = FinalistTable.from_json(tmp_path / "finalists.json")
     assert table.targets == ("chain",)
     assert list(table.archs) == archs
-    assert "chain: predicted and found" in console.export_text()
+    shown = console.export_text()
+    assert "chain: predicted and found" in shown
+    assert "predicted [ms]" in shown

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from nas_proxy.nni_plugin.results import front_of, front_table, write_csv, write_plot
 from nas_proxy.search import Evaluated
+from nas_proxy.spaces import get_space
 
 RESULTS = [
     Evaluated("slow and good", 90.0, {"phone": 8.0, "board": 3.0}),
@@ -29,8 +30,9 @@ def test_front_is_that_of_all_targets() -> None:
 
 def test_csv_and_table(tmp_path: Path) -> None:
     front = front_of(RESULTS, ["phone", "board"])
-    path = write_csv(tmp_path / "results.csv", RESULTS, front, ["phone", "board"])
-    rows = list(csv.DictReader(path.read_text().splitlines()))
+    path = write_csv(tmp_path / "results.csv", get_space("nasbench201"), RESULTS, front, ["phone", "board"])
+    rows = list(csv.DictReader(path.read_text().splitlines()[1:]))
+    assert path.read_text().startswith("# space: nasbench201\n")
     assert [row["on_front"] for row in rows] == ["1", "1", "0", "1"]
     assert float(rows[0]["predicted_latency_ms_board"]) == 3.0
     console = Console(width=100, record=True)

@@ -32,7 +32,7 @@ def test_run_from_configuration_to_front(toy: Any, run: Any) -> None:
     assert "Pareto front" in output
     assert "Kendall's tau" in output
     assert [process for process in family.values() if process.is_running()] == []
-    rows = list(csv.DictReader((run.folder / "results.csv").read_text().splitlines()))
+    rows = list(csv.DictReader((run.folder / "results.csv").read_text().splitlines()[1:]))
     assert len(rows) == 3
     assert sorted(row["arch"] for row in rows) == sorted(toy.trained)
     assert all(0 < float(row["predicted_latency_ms_phone"]) <= 10 for row in rows)
@@ -40,8 +40,10 @@ def test_run_from_configuration_to_front(toy: Any, run: Any) -> None:
     for name in ("config.yml", "experiment.yml", "adaptation.json", "predictions.csv", "report.html"):
         assert (run.folder / name).stat().st_size > 0
     (run.folder / "report.html").unlink()  # as if killed after the search, before the end
+    old, run.folder = run.folder, run.folder.rename(run.folder.with_name("moved"))
     again = run.resume().finish()
     assert "NNI:" not in again
+    assert not old.exists()
     assert (run.folder / "report.html").exists()
     assert len(toy.trained) == 3
 

@@ -98,12 +98,20 @@ def test_a_list_of_targets_is_the_short_form(tmp_path: Path) -> None:
     }
 
 
+BAD_NAMES = ("../evil", "", "proxy", "phone-finalists", "x" * 101)
+
+
 @pytest.mark.parametrize(
     ("targets", "message"),
     [
         (["eyeriss", {"csv": "a.csv"}], "targets: .*a list of targets holds names"),
         (["phone.csv", "other/phone.csv"], "two targets of this list have the same name"),
         ({"phone": {"csv": "/phone.csv", "least_tau": 1.5}}, "least_tau: .*less than 1"),
+        (
+            {"phone": {"csv": "/phone.csv", "least_tau": 0.5, "samples": 50, "most_samples": 10}},
+            r"`most_samples` \(10\) is less than `samples` \(50\)",
+        ),
+        *(({name: {"csv": "/phone.csv"}}, "a target's name is a file's, too") for name in BAD_NAMES),
     ],
 )
 def test_bad_targets(targets: Any, message: str, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from nas_proxy.datasets import LatencyTable
+from nas_proxy.datasets.csv_table import write_latencies
 from nas_proxy.ranking import ProxyLatencyModel
 from nas_proxy.spaces import SearchSpace, get_space, space_text
 
@@ -100,14 +101,11 @@ def write(path: Path, value: Any) -> None:
 
 
 def _measurements(folder: Path, name: str, space: SearchSpace, archs: list[Any], latency_ms: np.ndarray) -> None:
-    path = folder / "measurements" / f"{name}.csv"
-    with path.open("w") as file:
-        file.write(f"# space: {space_text(space)}\n")
-        writer = csv.writer(file)
-        writer.writerow(["arch", "latency_ms", "device"])
-        writer.writerows([space.to_str(a), repr(float(ms)), name] for a, ms in zip(archs, latency_ms, strict=True))
+    write_latencies(
+        folder / "samples" / f"{name}.csv", LatencyTable(space_text(space), tuple(archs), (name,), latency_ms[:, None])
+    )
     write(
-        path.with_name(f"{path.name}.machine.json"),
+        folder / "measurements" / f"{name}.csv.machine.json",
         {"device": {"name": name, "kind": "host", "threads": 1, "machine": MACHINE}, "started": "2026-01-01T00:00:00"},
     )
 

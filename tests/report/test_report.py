@@ -116,24 +116,25 @@ def test_held_out_predictions_never_saw_the_measurement(run_folder: Path, page: 
     assert np.allclose(correlations["tau"], np.transpose(correlations["tau"]))
 
 
-def test_fits_to_the_part_of_a_table_that_the_search_took(run_folder: Path, tmp_path: Path) -> None:
+def test_models_are_those_of_the_search_wherever_the_measurements_came_from(run_folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(run_folder, tmp_path / "run")
-    stated = json.loads((copy / "adaptation.json").read_text())
-    stated["eyeriss"]["n"] = 8
-    write(copy / "adaptation.json", stated)
     settings = json.loads((copy / "experiment.yml").read_text())
-    settings["tuner"]["classArgs"]["proxy"] = {"csv": str(tmp_path / "proxy.csv"), "samples": 30, "column": "proxy"}
+    settings["tuner"]["classArgs"]["proxy"] = {"csv": str(tmp_path / "gone.csv"), "samples": 60, "column": "proxy"}
     write(copy / "experiment.yml", settings)
-    shutil.move(copy / "measurements" / "proxy.csv", tmp_path / "proxy.csv")
     run = read_run(copy)
     models = fit_models(run)
     assert models is not None
-    assert len(models.proxy.archs) == 30
-    assert [len(model.archs) for model in models.targets.values()] == [8, 20, 20]
-    table = run.samples["eyeriss"]
-    chosen = models.proxy.suggest(table.archs, 8, seed=run.seed)
-    assert models.targets["eyeriss"].archs == [table.archs[i] for i in chosen]
-    assert run.sources["proxy"] == "read from proxy.csv, column proxy"
+    assert [len(model.archs) for model in models.targets.values()] == [20, 20, 20]
+    for name, model in models.targets.items():
+        assert model.monotonicity.kendall_tau == run.stated[name].kendall_tau
+    assert run.sources["proxy"] == "read from gone.csv, column proxy"
+
+
+def test_a_state_that_was_cut_off_is_replaced_by_the_one_before(run_folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(run_folder, tmp_path / "run")
+    shutil.copy(copy / "search.json", copy / "search.previous.json")
+    (copy / "search.json").write_text("{")
+    assert len(read_run(copy).networks) == len(read_run(run_folder).networks)
 
 
 def test_finalists(page: Page) -> None:
