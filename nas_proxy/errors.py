@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-__all__ = ["InputError", "MissingDependencyError", "NasProxyError", "UnknownNameError", "whole_number"]
+__all__ = ["InputError", "MissingDependencyError", "NasProxyError", "UnknownNameError", "listed", "whole_number"]
 
 
 class NasProxyError(Exception):
@@ -26,12 +26,16 @@ class UnknownNameError(InputError):
     def __init__(self, what: str, name: object, known: Iterable[str], hint: str = "") -> None:
         known = sorted(map(str, known))
         close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-        listing = ", ".join(known) if len(known) <= 40 else ", ".join(known[:40]) + f", ... ({len(known)} in all)"
         message = f"unknown {what} {str(name)!r}."
         if close:
             message += f" Did you mean {close[0]!r}?"
-        message += f" Known: {listing or 'none'}." + (f" {hint}" if hint else "")
+        message += f" Known: {listed(known) or 'none'}." + (f" {hint}" if hint else "")
         super().__init__(message)
+
+
+def listed(names: Sequence[str], most: int = 40) -> str:
+    """Names for a message, at most so many of them."""
+    return ", ".join(names) if len(names) <= most else ", ".join(names[:most]) + f", ... ({len(names)} in all)"
 
 
 class MissingDependencyError(NasProxyError, ImportError):

@@ -31,9 +31,11 @@ def find(kind: Kind, name: str | Path) -> Path:
     Anything with a suffix or a folder in it is taken as a path.
 
     Raises:
-        InputError: the path does not exist.
+        InputError: the path does not exist, or is none.
         UnknownNameError: no shipped file has the name; the message names the closest.
     """
+    if not isinstance(name, str | Path):
+        raise InputError(f"expected the name or path of a {_WHAT[kind]}, found {name!r}.")
     given = Path(name)
     if given.suffix in {".yaml", ".yml", ".json"} or len(given.parts) > 1:
         if given.is_file():

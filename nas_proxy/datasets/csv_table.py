@@ -31,7 +31,7 @@ import numpy as np
 from nas_proxy import files
 from nas_proxy.datasets._read import require_file
 from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, listed
 from nas_proxy.spaces import get_space, space_text
 
 if TYPE_CHECKING:
@@ -114,10 +114,8 @@ def _space_of(path: Path, given: str | SearchSpace | None, stated: str | None) -
         )
     space = get_space(given or stated or "") if given is None or isinstance(given, str) else given
     if stated is not None and stated != space_text(space):
-        raise InputError(
-            f"{path}: holds architectures of {stated!r}, but is read as {space_text(space)!r}. "
-            "Leave the space out: the file states it."
-        )
+        advice = "Leave the space out: the file states it." if isinstance(given, str) else "Use files of one space."
+        raise InputError(f"{path}: holds architectures of {stated!r}, but is read as {space_text(space)!r}. {advice}")
     return space
 
 
@@ -131,7 +129,7 @@ def _missing_column(path: Path, name: str, columns: tuple[str, ...]) -> InputErr
             )
     close = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
     rename = f" Is it {close[0]!r}? Then rename that." if close else ""
-    return InputError(f"{path}: the column {name!r} is missing; found: {', '.join(columns)}.{rename}")
+    return InputError(f"{path}: the column {name!r} is missing; found: {listed(columns)}.{rename}")
 
 
 def _number(file: _File, row: _Row, column: str) -> float:

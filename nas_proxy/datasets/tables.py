@@ -73,8 +73,8 @@ class LatencyTable(_Table):
         values_ms: latencies, ``(n, d)``; NaN where a device has not measured an architecture.
 
     Raises:
-        InputError: shapes do not fit, an architecture is there twice, or a latency is zero, negative or infinite (names
-            row and device).
+        InputError: shapes do not fit, an architecture or device is there twice, or a latency is zero, negative or
+            infinite (names row and device).
     """
 
     devices: tuple[str, ...]
@@ -88,6 +88,9 @@ class LatencyTable(_Table):
                 f"latencies have shape {values.shape}; expected ({len(self.archs)}, {len(self.devices)}): "
                 "one row per architecture, one column per device."
             )
+        if len(set(self.devices)) < len(self.devices):
+            twice = next(device for device in self.devices if self.devices.count(device) > 1)
+            raise InputError(f"the devices of a table are distinct; {twice!r} is there twice.")
         bad = np.argwhere((values <= 0) | np.isinf(values))
         if len(bad):
             row, column = bad[0]

@@ -24,7 +24,7 @@ from nas_proxy.datasets import LatencyTable
 from nas_proxy.devices._base import Device, LatencyResult, get_device
 from nas_proxy.devices._fan_out import Workers
 from nas_proxy.devices._machine import governor
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, listed
 from nas_proxy.spaces import SearchSpace, get_space, space_text
 
 __all__ = ["measure"]
@@ -110,7 +110,7 @@ def _continue(path: Path, space: SearchSpace, device: Device) -> tuple[str, set[
         return "", set()
     table = LatencyTable.from_csv(path, space)
     if table.devices != (device.name,):
-        raise InputError(f"{path}: holds latencies of {', '.join(table.devices)}; expected {device.name} alone.")
+        raise InputError(f"{path}: holds latencies of {listed(table.devices)}; expected {device.name} alone.")
     return path.read_text(encoding="utf-8").rstrip() + "\n", {space.to_str(arch) for arch in table.archs}
 
 

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from nas_proxy.datasets import LatencyTable, load_latencies
 from nas_proxy.devices._base import Device, LatencyResult
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, listed
 from nas_proxy.schema import Spec, parse
 from nas_proxy.spaces import get_space, space_text
 
@@ -62,7 +62,7 @@ class TableDevice(Device):
             if len(table.devices) != 1:
                 raise InputError(
                     f"device {name!r}: the table holds {len(table.devices)} devices; say which with 'device': "
-                    f"{', '.join(table.devices)}."
+                    f"{listed(table.devices)}."
                 )
             [device] = table.devices
         self.column = device

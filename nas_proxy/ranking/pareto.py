@@ -73,6 +73,8 @@ def hypervolume(
     from pymoo.indicators.hv import HV
 
     accuracy, latency_ms = _checked(accuracy, latency_ms)
+    if not np.isfinite([reference_accuracy, reference_latency_ms]).all():
+        raise InputError(f"the reference must be finite, found {reference_accuracy} and {reference_latency_ms} ms.")
     if len(accuracy) == 0:
         return 0.0
     front = pareto_front(accuracy, latency_ms)

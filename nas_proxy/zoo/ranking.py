@@ -17,7 +17,7 @@ from scipy import stats
 
 from nas_proxy.datasets import LatencyTable
 from nas_proxy.datasets.timm import PretrainedWeights
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, listed
 from nas_proxy.ranking import Monotonicity, ProxyLatencyModel, TargetLatencyModel, pareto_front
 from nas_proxy.ranking._measurements import checked
 from nas_proxy.ranking._posterior import Inputs
@@ -191,5 +191,5 @@ def rank_zoo(
 
 def _only_device(table: LatencyTable) -> str:
     if len(table.devices) != 1:
-        raise InputError(f"expected the latencies of one device, found {', '.join(table.devices)}: choose one of them.")
+        raise InputError(f"expected the latencies of one device, found {listed(table.devices)}: choose one of them.")
     return table.devices[0]
