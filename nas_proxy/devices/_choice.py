@@ -32,7 +32,9 @@ def choose(space: str | None, parameters: Sequence[str], n: int | None, seed: in
         InputError: both or neither of ``n`` and ``csv`` are given, a parameter is not NAME=VALUE, or what the space and
             the CSV raise.
     """
-    if (n is None) == (csv is None):
+    if n is not None and csv is not None:
+        raise InputError("give -n or --archs, not both: the CSV says which architectures.")
+    if n is None and csv is None:
         raise InputError(
             "which architectures? Give -n for random ones, or --archs with a CSV that has a column 'arch'."
         )
@@ -42,7 +44,7 @@ def choose(space: str | None, parameters: Sequence[str], n: int | None, seed: in
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if not re.fullmatch("[0-9]+", value.strip()):
-            raise InputError(f"--parameter: expected NAME=VALUE with a whole number, found {parameter!r}.")
+            raise InputError(f"--parameter: expected NAME=VALUE with a positive whole number, found {parameter!r}.")
         values[name.strip()] = int(value)
     found = (stated_space(csv or "") if space is None else get_space(space)).with_parameters(**values)
     return Choice(found, found.sample(n, seed) if n is not None else read_archs(csv or "", found))

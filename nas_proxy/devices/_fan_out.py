@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import joblib
 
 from nas_proxy.devices._base import Device, LatencyResult
-from nas_proxy.errors import InputError, MissingDependencyError
+from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
 
 if TYPE_CHECKING:
     from nas_proxy.spaces import SearchSpace
@@ -41,6 +41,13 @@ class Workers:
 
     jobs: int = 1
     backend: str = PROCESSES
+
+    def __post_init__(self) -> None:
+        """Raises InputError for numbers and names that joblib does not have."""
+        if self.jobs != -1 and self.jobs < 1:
+            raise InputError(f"the number of workers must be at least 1, or -1 for one a core, found {self.jobs}.")
+        if self.backend not in (known := {"ray", *joblib.parallel.BACKENDS, *joblib.parallel.EXTERNAL_BACKENDS}):
+            raise UnknownNameError("backend", self.backend, known)
 
     def require_use(self, device: Device) -> None:
         """Raises InputError if the device is timed on this machine, where more workers could only wait."""

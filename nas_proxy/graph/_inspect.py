@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -43,7 +44,7 @@ def table(annotation: Annotation, *, rows: int | None = None) -> Table:
     for i, cost in enumerate(annotation.costs):
         if i in shown:
             shape = "x".join(map(str, annotation.graph.values[cost.node.makes[0]].shape)) if cost.node.makes else ""
-            made.add_row(cost.node.name, cost.node.operator, shape, *_numbers(cost))
+            made.add_row(escape(cost.node.name), escape(cost.node.operator), shape, *_numbers(cost))
     return made
 
 

@@ -89,7 +89,8 @@ def _load(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
     if isinstance(source, str | Path):
         path, label = Path(source), str(source)
         if not path.is_file():
-            raise InputError(f"{label}: no such file: expected the path of an ONNX model.")
+            found = "a folder" if path.is_dir() else "no such file"
+            raise InputError(f"{label}: {found}: expected the path of an ONNX model.")
         if (size := path.stat().st_size) > _PROTOBUF_LIMIT:
             raise InputError(
                 f"{label}: {size / 1e9:.1f} GB in one file, and ONNX files end at 2 GB (protobuf): save it with "
@@ -171,7 +172,7 @@ def _fix_input_shapes(graph: ir.Graph, given: dict[str, Sequence[int]], batch: i
             if size is None:
                 raise InputError(
                     f"input {value.name!r}: dimension {axis} ({declared[axis]}) is dynamic: fix it with batch=... (the "
-                    f"first dimension) or input_shapes={{{value.name!r}: (...)}}."
+                    f"first dimension; --batch in commands) or input_shapes={{{value.name!r}: (...)}}."
                 )
             if size < 1:
                 raise InputError(f"input {value.name!r}: dimension {axis} is {size}: expected at least 1.")
