@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from nas_proxy import files
-from nas_proxy.errors import InputError, NasProxyError
+from nas_proxy.errors import InputError, NasProxyError, listed
 
 __all__ = ["app", "main"]
 
@@ -54,11 +54,11 @@ def doctor(
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="Path of an ONNX model.")],
-    batch: Annotated[int | None, typer.Option(help="The batch size, where the model leaves it open.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="The batch size, where the model leaves it open.")] = None,
     precision: Annotated[
         str, typer.Option(help="Precision of weights and activations: int8, float16, ...")
     ] = "float32",
-    rows: Annotated[int | None, typer.Option(help="Show only so many operators, the largest.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="Show only so many operators, the largest.")] = None,
 ) -> None:
     """Show where an ONNX model's multiply-accumulates, parameters and activations are."""
     from nas_proxy.graph import annotate, from_onnx, render
@@ -71,7 +71,7 @@ def schedule(
     model: Annotated[str, typer.Argument(help="Path of an ONNX model.")],
     device: Annotated[str, typer.Option(help="A pipeline of Edge TPUs, by name or path.")] = "edge-tpu-x4",
     scheduler: Annotated[str | None, typer.Option(help="Instead of the one that the device names.")] = None,
-    batch: Annotated[int | None, typer.Option(help="The batch size, where the model leaves it open.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="The batch size, where the model leaves it open.")] = None,
 ) -> None:
     """Cut an ONNX model into the stages of a pipeline of Edge TPUs."""
     from nas_proxy.graph import from_onnx
@@ -88,7 +88,7 @@ def map_layer(
     objective: Annotated[str, typer.Option(help="edp, latency or energy.")] = "edp",
     max_cycles: Annotated[float | None, typer.Option(help="With energy: the latency limit.")] = None,
     mapper: Annotated[str, typer.Option(help="How to search.")] = "marl",
-    seed: Annotated[int, typer.Option(help="The same seed gives the same mapping.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same mapping.")] = 0,
     picture: Annotated[Path | None, typer.Option(help="Save where the energy goes, as .png or .svg.")] = None,
 ) -> None:
     """Find a good mapping of one layer to a simulated accelerator, and show it."""
@@ -130,7 +130,7 @@ def measure(
     space: Annotated[str | None, typer.Option(help="The search space, unless --archs states it.")] = None,
     n: Annotated[int | None, typer.Option("-n", min=1, help="How many architectures, drawn at random.")] = None,
     archs: Annotated[Path | None, typer.Option(help="Measure those in this CSV's column 'arch' instead.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the random architectures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random architectures.")] = 0,
     parameter: Annotated[list[str], typer.Option("--parameter", "-p", help="Of the space, as NAME=VALUE.")] = [],  # noqa: B006
     jobs: Annotated[int, typer.Option(help="Workers; -1 for one a core.")] = 1,
     backend: Annotated[str, typer.Option(help="Of joblib: loky (processes of this machine) or ray.")] = "loky",
@@ -144,7 +144,9 @@ def measure(
     with show_progress("measuring") as on_progress:
         workers = Workers(jobs, backend)
         table = measure(device, chosen.space, chosen.archs, output, on_progress=on_progress, workers=workers)
-    Console().print(f"{output}: {len(table)} architectures measured on {table.devices[0]}", soft_wrap=True)
+    Console().print(
+        f"{output}: {len(table)} architectures measured on {table.devices[0]}", markup=False, soft_wrap=True
+    )
 
 
 @app.command()
@@ -154,7 +156,7 @@ def export(
     onnx: Annotated[bool, typer.Option("--onnx", help="As ONNX, the only format there is.")] = True,
     n: Annotated[int | None, typer.Option("-n", min=1, help="How many architectures, drawn at random.")] = None,
     archs: Annotated[Path | None, typer.Option(help="Export those in this CSV's column 'arch' instead.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the random architectures.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random architectures.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Fixed in the files.")] = 1,
     parameter: Annotated[list[str], typer.Option("--parameter", "-p", help="Of the space, as NAME=VALUE.")] = [],  # noqa: B006
 ) -> None:
@@ -166,7 +168,9 @@ def export(
     chosen = choose(space, parameter, n, seed, archs)
     with show_progress("exporting") as on_progress:
         table = export_onnx(chosen.space, chosen.archs, output, batch_size=batch_size, on_progress=on_progress)
-    Console().print(f"{len(chosen.archs)} networks in {output}; fill in latency_ms in {table}", soft_wrap=True)
+    Console().print(
+        f"{len(chosen.archs)} networks in {output}; fill in latency_ms in {table}", markup=False, soft_wrap=True
+    )
 
 
 @app.command()
@@ -193,7 +197,9 @@ def zoo(
     measured = zoo.read_zoo_latencies(proxy, space)
     if suggest is not None:
         from_csv.write_to_measure(suggest, space, zoo.suggest_networks(measured, n, space))
-        Console().print(f"{n} networks in {suggest}; fill in latency_ms, the time per image", soft_wrap=True)
+        Console().print(
+            f"{n} networks in {suggest}; fill in latency_ms, the time per image", markup=False, soft_wrap=True
+        )
     elif target is not None:
         weights = read_timm_weights(top1) if top1 else None
         ranking = zoo.rank_zoo(measured, zoo.read_zoo_latencies(target, space), space, weights)
@@ -214,10 +220,13 @@ def zoo_trace(
     from nas_proxy.zoo import trace_networks
 
     with show_progress("tracing") as on_progress:
-        failed = trace_networks(networks, output, on_progress)
-    for arch, reason in failed.items():
-        Console(stderr=True).print(f"not traced: {arch}: {escape(reason)}", highlight=False, soft_wrap=True)
-    if failed:
+        traced = trace_networks(networks, output, on_progress)
+    there = f", {traced.there} are there" if traced.there else ""
+    counts = f"{traced.added} added to {output}{there}, {traced.shipped} ship already"
+    Console().print(counts, markup=False, soft_wrap=True)
+    for arch, reason in traced.failed.items():
+        Console(stderr=True).print(f"not traced: {escape(arch)}: {escape(reason)}", highlight=False, soft_wrap=True)
+    if traced.failed:
         raise typer.Exit(1)
 
 
@@ -230,18 +239,18 @@ def suggest(
         Path | None, typer.Option(help="Choose among those in this CSV; by default all, or 2,000.")
     ] = None,
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the candidates drawn.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the candidates drawn.")] = 0,
 ) -> None:
     """Say which architectures to measure on a target device."""
     from nas_proxy.ranking.from_csv import candidates, fit_csv, write_to_measure
 
     models = fit_csv(proxy, space)
     if len(models) > 1:
-        raise InputError(f"{proxy} holds several devices: {', '.join(models)}. Suggesting needs a CSV of one.")
+        raise InputError(f"{proxy} holds several devices: {listed(list(models))}. Suggesting needs a CSV of one.")
     [model] = models.values()
     pool = candidates(model.space, archs, seed)
     write_to_measure(output, model.space, [pool[i] for i in model.suggest(pool, n, seed)])
-    Console().print(f"{n} architectures of {len(pool)} in {output}; fill in latency_ms", soft_wrap=True)
+    Console().print(f"{n} architectures of {len(pool)} in {output}; fill in latency_ms", markup=False, soft_wrap=True)
 
 
 _PROXY = Annotated[Path, typer.Option("--proxy", help="CSV of one or several measured proxy devices.")]
@@ -281,7 +290,7 @@ def rank(
 
     files.require_free(output, proxy, target, archs, accuracy)
     ranking = from_csv.rank_csv(from_csv.fit_csv(proxy, space), target, archs, accuracy)
-    Console().print(from_csv.ranking_table(ranking, top))
+    Console().print(from_csv.ranking_table(ranking, top), from_csv.quality_note(ranking.adapted))
     if output is not None:
         from_csv.write_predictions(output, [ranking.adapted], ranking.archs)
 
@@ -293,7 +302,9 @@ def fleet(
     accuracy: Annotated[Path | None, typer.Option(help="CSV of accuracies: the candidates.")] = None,
     archs: Annotated[Path | None, typer.Option(help="Candidates without accuracies; by default all, or 2,000.")] = None,
     limit_ms: Annotated[float | None, typer.Option(help="The latency that every device may take.")] = None,
-    limit_quantile: Annotated[float, typer.Option(help="Or this quantile of the candidates' on each device.")] = 0.25,
+    limit_quantile: Annotated[
+        float | None, typer.Option(help="Or this quantile of the candidates' on each device; by default 0.25.")
+    ] = None,
     within: Annotated[str, typer.Option(help="How far from its best a device may be served: 1% or 0.01.")] = "1%",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV to write, a row per device.")] = None,
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
@@ -303,7 +314,10 @@ def fleet(
     from nas_proxy.ranking.fleet import Demand
 
     files.require_free(output, fleet, proxy, archs, accuracy)
-    demand = Demand(limit_ms, limit_quantile, fleet_csv.share(within))
+    if limit_ms is not None and limit_quantile is not None:
+        raise InputError("give --limit-ms or --limit-quantile, not both: each says what a device may take.")
+    quantile = Demand.quantile if limit_quantile is None else limit_quantile
+    demand = Demand(limit_ms, quantile, fleet_csv.share(within))
     found, of = fleet_csv.fleet_csv(fleet, proxy, accuracy, archs, demand, space)
     Console().print(fleet_csv.fleet_table(found, of, demand.within))
     if output is not None:
@@ -320,7 +334,7 @@ def report(
 
     files.require_free(output, suffix=".html")
     path = write_report(run, output)
-    Console().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser", soft_wrap=True)
+    Console().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser", markup=False, soft_wrap=True)
 
 
 @app.command("optimise")
@@ -331,11 +345,13 @@ def rewrite(
     target: Annotated[str, typer.Option("--for", help="A device by name or path; macs+bytes for none.")] = (
         "host-onnxruntime"
     ),
-    rewriter: Annotated[str, typer.Option(help="learned, greedy, beam or random.")] = "learned",
+    rewriter: Annotated[str, typer.Option(help="learned, learned-small, greedy, beam, random or egglog.")] = "learned",
     evaluations: Annotated[int, typer.Option(min=1, help="Graphs to price at most.")] = 2000,
-    seconds: Annotated[float | None, typer.Option(help="Time to search at most; the best so far counts.")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Time to search at most; the best so far counts.")
+    ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="The batch size, where the model leaves it open.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same search.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same search.")] = 0,
 ) -> None:
     """Find an equivalent network that is cheaper on a device, prove it equal, and measure it on this machine."""
     from nas_proxy.rewriting import optimising
@@ -354,7 +370,7 @@ def compress(
         Path | None, typer.Option("--output", "-o", help="The folder; by default runs/compress-POLICY.")
     ] = None,
     keep: Annotated[float, typer.Option(help="The share of the return that must be kept.")] = 0.95,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same policies.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same policies.")] = 0,
 ) -> None:
     """Make a policy smaller: quantize, prune, distil; keep the smallest form that still does its work."""
     from nas_proxy.compression import get_task, sweep
@@ -375,7 +391,7 @@ def evaluate(
     target: Annotated[list[str], typer.Option(help="A device by name or path; may be repeated.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv or .json to write.")] = None,
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
-    rewriter: Annotated[str, typer.Option(help="greedy, learned, beam or random.")] = "greedy",
+    rewriter: Annotated[str, typer.Option(help="greedy, learned, learned-small, beam, random or egglog.")] = "greedy",
     rewriting: Annotated[bool, typer.Option(help="Look for cheaper equivalents.")] = True,
     mapper: Annotated[str | None, typer.Option(help="Instead of the one that the device names.")] = None,
     evaluations: Annotated[int | None, typer.Option(min=1, help="Of mappings a layer, likewise.")] = None,
@@ -383,7 +399,7 @@ def evaluate(
     scheduler: Annotated[str | None, typer.Option(help="Of pipelines, likewise.")] = None,
     parameter: Annotated[list[str], typer.Option("--parameter", "-p", help="Of the space, as NAME=VALUE.")] = [],  # noqa: B006
     cache: Annotated[Path | None, typer.Option(help="Folder of what is known; by default the user's.")] = None,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same results.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same results.")] = 0,
     jobs: Annotated[int, typer.Option(help="Workers; -1 for one a core.")] = 1,
     backend: Annotated[str, typer.Option(help="Of joblib: loky (processes of this machine) or ray.")] = "loky",
 ) -> None:
@@ -418,7 +434,7 @@ def respect(
     imitation_steps: Annotated[int, typer.Option(min=0)] = 300,
     reinforce_steps: Annotated[int, typer.Option(min=0)] = 1200,
     units: Annotated[int, typer.Option(min=2, help="Size of the synthetic networks.")] = 30,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Train the pipeline scheduler on synthetic networks."""
     from nas_proxy.scheduling.respect import Training, save_policy, save_weights, train, train_published
@@ -430,21 +446,21 @@ def respect(
         save_weights(train_published(config), output, made_by=made_by)
     else:
         save_policy(train(config), output, made_by=made_by)
-    Console().print(f"{output}: {output.stat().st_size / 1e3:.0f} kB", soft_wrap=True)
+    Console().print(f"{output}: {output.stat().st_size / 1e3:.0f} kB", markup=False, soft_wrap=True)
 
 
 @training.command()
 def rewriter(
     output: Annotated[Path, typer.Option("--output", "-o", help="The safetensors file to write.")],
     iterations: Annotated[int, typer.Option(min=1, help="Of playing and improving; 50 take three minutes.")] = 50,
-    seed: Annotated[int, typer.Option()] = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Train the graph rewriter on random networks and devices."""
     from nas_proxy.rewriting.xrlflow import Training, save_policy, train
 
     policy = train(Training(seed=seed, iterations=iterations))
     save_policy(policy, output, made_by=f"nas-proxy train rewriter --iterations {iterations} --seed {seed}")
-    Console().print(f"{output}: {output.stat().st_size / 1e3:.0f} kB", soft_wrap=True)
+    Console().print(f"{output}: {output.stat().st_size / 1e3:.0f} kB", markup=False, soft_wrap=True)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})

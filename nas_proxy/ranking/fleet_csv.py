@@ -16,7 +16,7 @@ from rich.table import Table
 from nas_proxy import files
 from nas_proxy.datasets import LatencyTable
 from nas_proxy.datasets.csv_table import read_accuracies
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, listed
 from nas_proxy.ranking.fleet import Demand, Fleet, recommend_fleet
 from nas_proxy.ranking.from_csv import candidates, fit_csv
 from nas_proxy.spaces import SearchSpace, space_text
@@ -61,7 +61,9 @@ def fleet_csv(
         )
     models = fit_csv(proxy, space)
     if len(models) > 1:
-        raise InputError(f"{proxy} holds several devices: {', '.join(models)}. A fleet is adapted from a CSV of one.")
+        raise InputError(
+            f"{proxy} holds several devices: {listed(list(models))}. A fleet is adapted from a CSV of one."
+        )
     [model] = models.values()
     table = LatencyTable.from_csv(fleet, model.space)
     jobs = os.cpu_count() or 1
@@ -106,22 +108,31 @@ def fleet_table(fleet: Fleet, space: SearchSpace, within: float) -> Group:
     """The networks that serve the fleet, and the doubtful devices, to print."""
     served, doubtful = np.bincount(fleet.group[fleet.group >= 0], minlength=len(fleet.shared)), fleet.doubts
     order = np.argsort(-served, kind="stable")[:_SHOWN]
-    title = f"{len(fleet.shared)} networks serve {served.sum()} of {len(fleet.devices)} devices"
+    few, doubts = len(fleet.shared), sum(map(bool, doubtful))
+    title = f"{_counted(few, 'network serves', 'networks serve')} {served.sum()} of {len(fleet.devices)} devices"
+    if not few:
+        title = f"no network serves any of {_counted(len(fleet.devices), 'device', 'devices')}"
     table = Table(title=f"{title}, within {100 * within:g} % of each one's best", box=SIMPLE_HEAD)
     for heading in ("devices", *(["accuracy [%]"] if fleet.accuracy is not None else []), "architecture"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(escape(heading), overflow="fold")
     for i in order:
         network = fleet.shared[i]
         percent = [f"{fleet.accuracy[network]:.2f}"] if fleet.accuracy is not None else []
-        table.add_row(str(served[i]), *percent, space.to_str(fleet.candidates[network]))
+        table.add_row(str(served[i]), *percent, escape(space.to_str(fleet.candidates[network])))
     tau = fleet.kendall_tau[np.isfinite(fleet.kendall_tau)]
-    lines = [
-        f"fewer than {fleet.fewest} networks cannot serve them; that {len(fleet.shared)} do is an upper bound"
-        if fleet.fewest < len(fleet.shared)
-        else f"fewer than {fleet.fewest} networks cannot serve them",
+    lines = [f"and {_counted(few - _SHOWN, 'network', 'networks')} more"] if few > _SHOWN else []
+    if few > 1:
+        lines.append(f"fewer than {_counted(fleet.fewest, 'network', 'networks')} cannot serve them")
+        lines[-1] += f"; that {few} do is an upper bound" if fleet.fewest < few else ""
+    lines += [
         f"Kendall's tau expected: median {np.median(tau):.3f}, of one in ten below {np.quantile(tau, 0.1):.3f}",
-        f"{sum(map(bool, doubtful))} devices are doubtful" + (":" if any(doubtful) else ""),
+        _counted(doubts, "device is doubtful", "devices are doubtful") + (":" if doubts else ""),
     ]
     shown = [i for i, reasons in enumerate(doubtful) if reasons][:_SHOWN]
     lines += [f"  [bold]{escape(fleet.devices[i])}[/]: {escape('; '.join(doubtful[i]))}" for i in shown]
+    lines += [f"  and {doubts - _SHOWN} more"] if doubts > _SHOWN else []
     return Group(table, *lines)
+
+
+def _counted(n: int, one: str, several: str) -> str:
+    return f"{n} {one if n == 1 else several}"

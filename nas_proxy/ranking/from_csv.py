@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rich.table import Table
 from nas_proxy import files
 from nas_proxy.datasets import LatencyTable
 from nas_proxy.datasets.csv_table import read_accuracies, read_archs
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, listed
 from nas_proxy.ranking.pareto import pareto_front
 from nas_proxy.ranking.proxy import ProxyLatencyModel
 from nas_proxy.ranking.selection import select_proxy
@@ -32,6 +33,7 @@ __all__ = [
     "adapt_csv",
     "candidates",
     "fit_csv",
+    "quality_note",
     "quality_table",
     "rank_csv",
     "ranking_table",
@@ -59,7 +61,8 @@ def fit_csv(path: Path, space: str | None = None) -> dict[str, ProxyLatencyModel
     found = {}
     for device in table.devices:
         own = table.measured_on(device)
-        found[device] = ProxyLatencyModel(own.space).fit(own.archs, own.latency_ms(device))
+        with _naming(path, device):
+            found[device] = ProxyLatencyModel(own.space).fit(own.archs, own.latency_ms(device))
     return found
 
 
@@ -74,9 +77,19 @@ def adapt_csv(proxies: Mapping[str, ProxyLatencyModel], path: Path, method: str 
     for target in table.devices:
         own = table.measured_on(target)
         given = own.archs, own.latency_ms(target)
-        chosen = select_proxy(proxies, *given)
+        with _naming(path, target):
+            chosen = select_proxy(proxies, *given)
         adapted.append(Adapted(target, chosen, proxies[chosen].adapt(*given, method=method)))
     return adapted
+
+
+@contextmanager
+def _naming(path: Path, device: str) -> Iterator[None]:
+    """Says of which device in which file an error is."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}, device {device!r}: {error}") from None
 
 
 def candidates(space: SearchSpace, path: Path | None, seed: int = 0) -> list[Any]:
@@ -132,7 +145,7 @@ def rank_csv(
     space = next(iter(proxies.values())).space
     devices = LatencyTable.from_csv(target, space).devices
     if len(devices) > 1:
-        raise InputError(f"a ranking is of one target, but {target} holds several devices: {', '.join(devices)}.")
+        raise InputError(f"a ranking is of one target, but {target} holds several devices: {listed(devices)}.")
     [adapted] = adapt_csv(proxies, target)
     model = adapted.model
     if accuracy is None:
@@ -150,13 +163,24 @@ def ranking_table(ranking: Ranking, top: int) -> Table:
     """The first ``top`` of a ranking, to print."""
     what = "fastest" if ranking.accuracy is None else "Pareto front"
     space = ranking.adapted.model.proxy.space
-    table = Table(title=f"{what} on {ranking.adapted.target}: {min(top, len(ranking.archs))} of {len(ranking.archs)}")
+    on = escape(ranking.adapted.target)
+    table = Table(title=f"{what} on {on}: {min(top, len(ranking.archs))} of {len(ranking.archs)}")
     for heading in ("predicted [ms]", *(["accuracy [%]"] if ranking.accuracy is not None else []), "architecture"):
-        table.add_column(heading, overflow="fold")
+        table.add_column(escape(heading), overflow="fold")
     for i, arch in enumerate(ranking.archs[:top]):
         percent = [] if ranking.accuracy is None else [f"{ranking.accuracy[i]:.2f}"]
         table.add_row(f"{ranking.latency_ms[i]:.4g}", *percent, escape(space.to_str(arch)))
     return table
+
+
+def quality_note(adapted: Adapted) -> str:
+    """What a target's ranking rests on and is worth, in words, to print."""
+    quality = adapted.model.monotonicity
+    low, high = quality.interval
+    return (
+        f"by the proxy {escape(adapted.proxy)} and {quality.n} measurements; Kendall's tau expected: "
+        f"{quality.kendall_tau:.3f} (90 % interval {low:.2f} to {high:.2f}), {quality.verdict}"
+    )
 
 
 def quality_table(adapted: Sequence[Adapted]) -> Group:
@@ -169,7 +193,7 @@ def quality_table(adapted: Sequence[Adapted]) -> Group:
         quality = each.model.monotonicity
         low, high = quality.interval
         numbers = f"{quality.kendall_tau:.3f}", f"{low:.2f} to {high:.2f}", f"{quality.spearman:.3f}"
-        table.add_row(each.target, each.proxy, str(quality.n), *numbers)
+        table.add_row(escape(each.target), escape(each.proxy), str(quality.n), *numbers)
         verdicts.append(f"[bold]{escape(each.target)}[/]: {quality.verdict}")
     return Group(table, *verdicts)
 

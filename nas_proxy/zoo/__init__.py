@@ -1,6 +1,7 @@
 """Which pretrained network to use on a device: timm's zoo, ranked from a handful of measurements."""
 
 from nas_proxy.zoo.from_files import (
+    Traced,
     networks_in,
     read_zoo_latencies,
     render,
@@ -21,6 +22,7 @@ from nas_proxy.zoo.ranking import (
 
 __all__ = [
     "RankedNetwork",
+    "Traced",
     "ZooProxy",
     "ZooRanking",
     "adapt_zoo",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich import box
@@ -15,13 +16,13 @@ from rich.table import Table
 from nas_proxy import files
 from nas_proxy.datasets import LatencyTable, load_latencies
 from nas_proxy.datasets.timm import is_timm_benchmark, read_timm_weights
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, listed
 from nas_proxy.spaces import SearchSpace
 from nas_proxy.spaces._timm_table import SHIPPED, extend_table, read_table
 from nas_proxy.spaces.timm_zoo import split
 from nas_proxy.zoo.ranking import ZooRanking
 
-__all__ = ["networks_in", "read_zoo_latencies", "render", "trace_networks", "write_ranking"]
+__all__ = ["Traced", "networks_in", "read_zoo_latencies", "render", "trace_networks", "write_ranking"]
 
 _COLUMNS = ("name", "arch", "ms_per_image", "low_ms", "high_ms", "measured", "top1", "on_front")
 
@@ -41,7 +42,7 @@ def read_zoo_latencies(path: Path, space: SearchSpace) -> LatencyTable:
         return LatencyTable(table.space, tuple(table.archs[row] for row in rows), table.devices, table.values_ms[rows])
     table = load_latencies("csv", path, space=space)
     if len(table.devices) > 1:
-        raise InputError(f"{path} holds the devices {', '.join(table.devices)}: keep the rows of one of them.")
+        raise InputError(f"{path} holds the devices {listed(table.devices)}: keep the rows of one of them.")
     return table
 
 
@@ -70,16 +71,26 @@ def networks_in(sources: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+@dataclass(frozen=True)
+class Traced:
+    """How many networks were added to a table, were in it before, and ship with the package; and why each of the
+    others could not be traced."""
+
+    added: int
+    there: int
+    shipped: int
+    failed: dict[str, str]
+
+
 def trace_networks(
     sources: Sequence[str], path: Path, on_progress: Callable[[int, int], None] = lambda done, total: None
-) -> dict[str, str]:
-    """Add the costs of networks (see :func:`networks_in`) to the table at ``path``, those that ship excepted.
-
-    Returns:
-        Why each network that could not be traced could not.
-    """
-    shipped = set(read_table(SHIPPED).index)
-    return extend_table(path, [arch for arch in networks_in(sources) if arch not in shipped], on_progress)
+) -> Traced:
+    """Add the costs of networks (see :func:`networks_in`) to the table at ``path``, those that ship excepted."""
+    wanted = networks_in(sources)
+    own = set(wanted) - set(read_table(SHIPPED).index)
+    there = own & set(read_table(path).index) if path.exists() else set()
+    failed = extend_table(path, [arch for arch in wanted if arch in own], on_progress) if own else {}
+    return Traced(len(own) - len(there) - len(failed), len(there), len(wanted) - len(own), failed)
 
 
 def render(ranking: ZooRanking, rows: int) -> Group:
@@ -116,7 +127,9 @@ def _notes(ranking: ZooRanking) -> list[str]:
     ]
     if ranking.unknown:
         example = ", ".join(ranking.unknown[:3]) + (", ..." if len(ranking.unknown) > 3 else "")
-        notes.append(f"{len(ranking.unknown)} are in no table of costs ({example}): nas-proxy zoo-trace makes one.")
+        notes.append(
+            f"{len(ranking.unknown)} are in no table of costs ({escape(example)}): nas-proxy zoo-trace makes one."
+        )
     return notes
 
 
