@@ -85,6 +85,46 @@ def test_bad_input_is_one_message_and_touches_nothing(folder, arguments, message
     assert before == {path: path.read_bytes() for path in before}
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "map --layer gemm:8x8x8 --seed -1",
+        "optimise small.onnx -o out.onnx --seed -1",
+        "optimise small.onnx -o out.onnx --seconds -1",
+        "evaluate proxy.csv --target eyeriss --seed -1",
+        "compress respect --sweep --seed -1",
+        "train respect -o x --seed -1",
+        "inspect small.onnx --rows 0",
+        "inspect small.onnx --batch 0",
+    ],
+)
+def test_numbers_out_of_range(arguments):
+    result = CliRunner().invoke(app, arguments.split())
+    assert result.exit_code == 2
+    assert "greater than or equal" in result.output or ">=" in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("inspect .", "a folder: expected the path of an ONNX model"),
+        ("measure --space fbnet -n 2 --archs proxy.csv --device x -o y.csv", "give -n or --archs, not both"),
+        ("measure --space fbnet -p a=-4 -n 2 --device x -o y.csv", "a positive whole number, found 'a=-4'"),
+        ("measure --space fbnet -n 2 --device edge-tpu -o y.csv --jobs 0", "at least 1, or -1 for one a core, found 0"),
+        ("measure --space fbnet -n 2 --device edge-tpu -o y.csv --backend ryy", "Did you mean 'ray'?"),
+        ("fleet x.csv --proxy proxy.csv --limit-ms 3 --limit-quantile 0.2", "--limit-ms or --limit-quantile, not both"),
+        ("rank --proxy proxy.csv --target small.csv", "Use files of one space."),
+        ("suggest --proxy small.csv --space nasbench201 -o y.csv", "Leave the space out"),
+    ],
+)
+def test_options_that_do_not_fit(folder, monkeypatch, arguments, message):
+    monkeypatch.chdir(folder)
+    result = CliRunner().invoke(app, arguments.split())
+    assert isinstance(result.exception, InputError), result.output
+    assert message in str(result.exception)
+    assert not (folder / "y.csv").exists()
+
+
 def test_own_space_is_named_by_module_and_class(folder):
     (folder / "my_spaces.py").write_text(_OWN_SPACE)
     done = _run(folder, "export", "--space", "my_spaces:Mine", "-p", "channels=4", "-n", "2", "-o", "nets")

@@ -29,3 +29,8 @@ def test_absent_path_is_named():
 def test_misspelt_name_gets_the_closest():
     with pytest.raises(UnknownNameError, match="Did you mean 'host-torch'"):
         resources.find("devices", "host-torc")
+
+
+def test_what_is_no_name():
+    with pytest.raises(InputError, match="expected the name or path of a device, found None"):
+        resources.find("devices", None)  # type: ignore[arg-type]

@@ -75,6 +75,7 @@ def test_accuracies(write):
     [
         ("", "the file is empty"),
         (f"architecture,latency_ms\n{A},1\n", "the column 'arch' is missing; found: architecture, latency_ms"),
+        (",".join(f"d{i}" for i in range(50)) + "\n", "d38, d39, ... (50 in all)."),
         (f"arch,time\n{A},1\n", "the column 'latency_ms' is missing; found: arch, time"),
         (f"arch,latency_s\n{A},1\n", "expected latencies in milliseconds in a column 'latency_ms', found 'latency_s'"),
         (f"arch,latency_us\n{A},1\n", "found 'latency_us'. Convert the values to milliseconds"),

@@ -50,6 +50,11 @@ def test_what_is_no_latency(bad):
         table(values=((1, 4), (2, bad), (3, 6)))
 
 
+def test_devices_are_distinct():
+    with pytest.raises(InputError, match="'phone' is there twice"):
+        table(devices=("phone", "phone"))
+
+
 def test_lengths_must_agree():
     with pytest.raises(InputError, match=r"shape \(2, 2\); expected \(3, 2\)"):
         table(values=((1, 4), (2, 5)))

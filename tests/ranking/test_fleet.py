@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 
 from nas_proxy.datasets import LatencyTable
@@ -20,7 +21,7 @@ from nas_proxy.ranking._fleet_monotonicity import assess_fleet, pairs_of
 from nas_proxy.ranking._fleet_posterior import fit_fleet
 from nas_proxy.ranking._spike_slab import Prior
 from nas_proxy.ranking.fleet import Demand, Fleet, recommend_fleet
-from nas_proxy.ranking.fleet_csv import fleet_csv, share, write_fleet
+from nas_proxy.ranking.fleet_csv import fleet_csv, fleet_table, share, write_fleet
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +282,28 @@ def test_from_csv_to_csv(tmp_path: Path, table, population, accuracy, capsys, mo
         run("-o", files[0])
     with pytest.raises(InputError, match=r"holds several devices: device-0, .* A fleet is adapted from a CSV of one"):
         fleet_csv(tmp_path / "fleet.csv", tmp_path / "fleet.csv")
+
+
+def test_the_table_counts_what_it_leaves_out(fleet, population) -> None:
+    def shown(**changes) -> str:
+        console = Console(width=300)
+        with console.capture() as capture:
+            console.print(fleet_table(dataclasses.replace(fleet, **changes), population.space, 0.01))
+        return capture.get()
+
+    several = shown(shared=np.arange(12), group=np.arange(30) % 12, fewest=1, doubts=(("why",),) * 11 + ((),) * 19)
+    assert "12 networks serve 30 of 30 devices" in several
+    assert "and 2 networks more" in several
+    assert "fewer than 1 network cannot serve them; that 12 do is an upper bound" in several
+    assert "11 devices are doubtful:" in several
+    assert "  and 1 more" in several
+    one = shown(shared=np.arange(1), group=np.zeros(30, dtype=int), fewest=1, doubts=(("why",),) + ((),) * 29)
+    assert "1 network serves 30 of 30 devices" in one
+    assert "1 device is doubtful:" in one
+    assert "cannot serve" not in one
+    none = shown(shared=np.arange(0), group=np.full(30, -1), fewest=0)
+    assert "no network serves any of 30 devices" in none
+    assert "cannot serve" not in none
 
 
 def test_cells_are_empty_where_there_is_nothing(tmp_path: Path, proxy, table, population) -> None:

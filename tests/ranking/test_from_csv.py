@@ -89,6 +89,21 @@ class TestAdapt:
         assert "far" not in output
         assert "tablet: good enough" in output
 
+    def test_names_are_no_markup(self, folder):
+        for name, device in (("proxy", "near"), ("target", "phone")):
+            text = (folder / f"{name}.csv").read_text()
+            (folder / f"odd_{name}.csv").write_text(text.replace(device, f"{device}[/y]"))
+        files = "--target", folder / "odd_target.csv", "--proxy", folder / "odd_proxy.csv"
+        assert "phone[/y]: good enough" in run("adapt", *files)
+        assert "fastest on phone[/y]" in run("rank", *files)
+
+    def test_too_few_are_told_with_device_and_file(self, folder):
+        lines = (folder / "targets.csv").read_text().splitlines()
+        kept = [line for line in lines if "tablet" not in line] + [line for line in lines if "tablet" in line][:2]
+        (folder / "few.csv").write_text("\n".join(kept))
+        with pytest.raises(InputError, match=r"few\.csv, device 'tablet': .* at least 3 measurements, found 2"):
+            run("adapt", "--target", folder / "few.csv", "--proxy", folder / "proxy.csv")
+
     def test_predictions(self, folder, population):
         archs = folder / "proxies.csv"
         run(
@@ -128,6 +143,8 @@ class TestRank:
             3,
         )
         assert "fastest on phone: 3 of 15625" in output
+        assert "predicted [ms]" in output
+        assert "by the proxy near and 20 measurements; Kendall's tau expected: 0." in output
         predicted = [float(row["predicted_latency_ms_phone"]) for row in rows(folder / "r.csv")]
         assert predicted == sorted(predicted)
         assert len(predicted) == 15625

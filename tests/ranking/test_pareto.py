@@ -49,6 +49,8 @@ def test_refusals(function):
         function([1, 2], [1, 2, 3])
     with pytest.raises(InputError, match="number 1 has accuracy nan"):
         function([1, np.nan], [1, 2])
+    with pytest.raises(InputError, match="the reference must be finite, found nan and 1 ms"):
+        hypervolume([1], [1], np.nan, 1)
 
 
 def test_recommended() -> None:

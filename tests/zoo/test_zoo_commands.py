@@ -108,6 +108,14 @@ def test_networks_the_zoo_lacks_are_traced_and_ranked(folder, measured, space, t
     assert "2 ranked from 20 measurements" in result.output
 
 
+def test_zoo_trace_counts_what_ships(tmp_path):
+    result = _run("zoo-trace", "resnet50@224", "-o", tmp_path / "mine.csv")
+    assert result.exit_code == 0
+    assert "0 added to" in result.output
+    assert "1 ship already" in result.output
+    assert not (tmp_path / "mine.csv").exists()
+
+
 def test_what_zoo_trace_is_given(tmp_path):
     with pytest.raises(InputError, match="name and image size"):
         zoo.networks_in(["resnet50"])
