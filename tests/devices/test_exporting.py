@@ -102,7 +102,7 @@ def test_commands(tmp_path, host, run):
     [
         (("-n", 2, "--device", "host-torhc"), "Did you mean 'host-torch'"),
         (("--device", "host-torch"), "which architectures?"),
-        (("-n", 2, "--archs", "x.csv", "--device", "host-torch"), "which architectures?"),
+        (("-n", 2, "--archs", "x.csv", "--device", "host-torch"), "give -n or --archs, not both"),
         (("-n", 2, "-p", "cell=1", "--device", "host-torch"), "Did you mean 'cells'"),
         (("-n", 2, "-p", "cells", "--device", "host-torch"), "expected NAME=VALUE"),
         (("--archs", "no.csv", "--device", "host-torch"), "found nothing"),
