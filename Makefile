@@ -11,7 +11,7 @@ quickstart: $(READY)  ## a real search, from measuring this machine to the Paret
 	$(BIN)/nas-proxy run quickstart
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow

@@ -60,6 +60,7 @@ def test_pruned_networks_are_policies_of_less_width(tmp_path: Path) -> None:
     assert load_rewriter(rewriter.save(small, tmp_path / "r.safetensors", "L2 0.5")).width == 24
 
 
+@pytest.mark.slow
 def test_small_scheduler_is_within_one_per_cent() -> None:
     """Bottlenecks over those of the full policy, on networks that neither was trained or chosen on."""
     full, small = get_scheduler("respect"), get_scheduler("respect-small")
@@ -71,6 +72,7 @@ def test_small_scheduler_is_within_one_per_cent() -> None:
     assert max(ratios) < 1.05
 
 
+@pytest.mark.slow
 def test_small_rewriter_is_within_one_per_cent() -> None:
     """What is left of the cost, over what the full policy leaves."""
     full, small = get_rewriter("learned"), get_rewriter("learned-small")
