@@ -350,6 +350,7 @@ def networks(kept: Path) -> dict[str, dict[str, float]]:
             write_json(kept, table)
     for row in table.values():
         row |= {f"{n}x over 20x": row[f"EDP, {n}x"] / row["EDP, 20x"] for n in (1, 4)}
+    write_json(kept, table)
     return table
 
 

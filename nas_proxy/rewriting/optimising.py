@@ -1,4 +1,4 @@
-"""From an ONNX model to an equivalent, cheaper one: what ``nas-proxy rewrite`` does."""
+"""From an ONNX model to an equivalent, cheaper one: what ``nas-proxy optimise`` does."""
 
 from __future__ import annotations
 
