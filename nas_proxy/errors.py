@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import difflib
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["InputError", "MissingDependencyError", "NasProxyError", "UnknownNameError", "listed", "whole_number"]
+__all__ = [
+    "InputError",
+    "MissingDependencyError",
+    "NasProxyError",
+    "UnknownNameError",
+    "listed",
+    "naming",
+    "whole_number",
+]
 
 
 class NasProxyError(Exception):
@@ -31,6 +40,16 @@ class UnknownNameError(InputError):
             message += f" Did you mean {close[0]!r}?"
         message += f" Known: {listed(known) or 'none'}." + (f" {hint}" if hint else "")
         super().__init__(message)
+
+
+@contextmanager
+def naming(place: object) -> Iterator[None]:
+    """Inside, an InputError's message begins with the place of what is wrong: a file, a field, a device in a file."""
+    try:
+        yield
+    except InputError as error:
+        error.args = (f"{place}: {error}",)
+        raise
 
 
 def listed(names: Sequence[str], most: int = 40) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import yaml
 
 from nas_proxy import files
-from nas_proxy.errors import InputError, whole_number
+from nas_proxy.errors import InputError, naming, whole_number
 from nas_proxy.nni_plugin import compat
 from nas_proxy.nni_plugin.latency import require_sources
+from nas_proxy.nni_plugin.nni_fields import require_fields
 from nas_proxy.nni_plugin.remote import Machine, machines_of
 from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.schema import load_yaml
@@ -53,6 +54,7 @@ class Experiment:
                 f"{path}: {secret} must not be in a configuration, since NNI shows it to everyone who reaches its "
                 "port: use a key file (sshKeyFile) instead."
             )
+        require_fields(path, config)
         tuner = config.get("tuner")
         if not isinstance(tuner, dict) or tuner.get("className") not in {TUNER, "nas_proxy.ProxyTuner"}:
             found = tuner.get("className") or tuner.get("name") if isinstance(tuner, dict) else tuner
@@ -63,8 +65,10 @@ class Experiment:
         whole_number(config["maxTrialNumber"], f"{path}: maxTrialNumber", least=1)
         experiment = cls(path, config, settings)
         _ = experiment.machines
-        settings.require_search_space(experiment.canonical().search_space)
-        require_sources(settings)
+        with naming(path):
+            settings.require_search_space(experiment.canonical().search_space)
+        with naming(f"{path}: tuner.classArgs"):
+            require_sources(settings)
         return experiment
 
     @property

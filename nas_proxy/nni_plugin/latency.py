@@ -12,7 +12,7 @@ import numpy as np
 
 from nas_proxy.datasets import LatencyTable, load_latencies
 from nas_proxy.devices import get_device, measure
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, naming
 from nas_proxy.nni_plugin.settings import SearchSettings, Source, Target
 from nas_proxy.ranking import Monotonicity, ProxyLatencyModel
 from nas_proxy.ranking._measurements import FEWEST
@@ -77,11 +77,14 @@ def require_sources(settings: SearchSettings) -> None:
             little.
     """
     space = settings.make_space()
-    for source in (settings.proxy, *settings.targets.values()):
+    sources = {"proxy": settings.proxy} | {f"targets.{name}": target for name, target in settings.targets.items()}
+    for name, source in sources.items():
         if source.device is not None:
-            get_device(source.device)
+            with naming(f"{name}.device"):
+                get_device(source.device)
         else:
-            _read(source, space)
+            with naming(name):
+                _read(source, space)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, naming
 from nas_proxy.schema import Spec, parse
 
 if TYPE_CHECKING:
@@ -122,20 +122,24 @@ class SearchSettings(Spec):
                 folder of the configuration file, is not known.
         """
         settings = parse(cls, arguments, source)
-        settings.make_space()
-        return settings.model_copy(
-            update={
-                "proxy": settings.proxy.resolved(base),
-                "targets": {name: target.resolved(base) for name, target in settings.targets.items()},
-                "folder": settings.folder and str(expand_path(settings.folder, base)),
-            }
-        )
+        with naming(source):
+            settings.make_space()
+            return settings.model_copy(
+                update={
+                    "proxy": settings.proxy.resolved(base),
+                    "targets": {name: target.resolved(base) for name, target in settings.targets.items()},
+                    "folder": settings.folder and str(expand_path(settings.folder, base)),
+                }
+            )
 
     def make_space(self) -> SearchSpace:
         """The search space, with its parameters."""
         from nas_proxy.spaces import get_space
 
-        return get_space(self.space, **self.space_parameters)
+        with naming("space"):
+            space = get_space(self.space)
+        with naming("space_parameters"):
+            return space.with_parameters(**self.space_parameters)
 
     def require_search_space(self, found: Any) -> None:
         """Raises InputError unless ``found``, of NNI's configuration, is the JSON of the space that is searched."""

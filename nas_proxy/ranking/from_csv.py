@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from rich.table import Table
 from nas_proxy import files
 from nas_proxy.datasets import LatencyTable
 from nas_proxy.datasets.csv_table import read_accuracies, read_archs
-from nas_proxy.errors import InputError, listed
+from nas_proxy.errors import InputError, listed, naming
 from nas_proxy.ranking.pareto import pareto_front
 from nas_proxy.ranking.proxy import ProxyLatencyModel
 from nas_proxy.ranking.selection import select_proxy
@@ -61,7 +60,7 @@ def fit_csv(path: Path, space: str | None = None) -> dict[str, ProxyLatencyModel
     found = {}
     for device in table.devices:
         own = table.measured_on(device)
-        with _naming(path, device):
+        with naming(f"{path}, device {device!r}"):
             found[device] = ProxyLatencyModel(own.space).fit(own.archs, own.latency_ms(device))
     return found
 
@@ -77,19 +76,10 @@ def adapt_csv(proxies: Mapping[str, ProxyLatencyModel], path: Path, method: str 
     for target in table.devices:
         own = table.measured_on(target)
         given = own.archs, own.latency_ms(target)
-        with _naming(path, target):
+        with naming(f"{path}, device {target!r}"):
             chosen = select_proxy(proxies, *given)
         adapted.append(Adapted(target, chosen, proxies[chosen].adapt(*given, method=method)))
     return adapted
-
-
-@contextmanager
-def _naming(path: Path, device: str) -> Iterator[None]:
-    """Says of which device in which file an error is."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{path}, device {device!r}: {error}") from None
 
 
 def candidates(space: SearchSpace, path: Path | None, seed: int = 0) -> list[Any]:
