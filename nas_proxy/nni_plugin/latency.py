@@ -73,8 +73,8 @@ def require_sources(settings: SearchSettings) -> None:
     """Find everything that latencies are to come from, without measuring anything.
 
     Raises:
-        InputError: a device, a table or a column of it does not exist, or a table is of another space or holds too
-            little.
+        InputError: a device, a table or a column of it does not exist, a table is of another space or holds too
+            little, or more is to be measured than the space has.
     """
     space = settings.make_space()
     sources = {"proxy": settings.proxy} | {f"targets.{name}": target for name, target in settings.targets.items()}
@@ -82,9 +82,19 @@ def require_sources(settings: SearchSettings) -> None:
         if source.device is not None:
             with naming(f"{name}.device"):
                 get_device(source.device)
+            with naming(f"{name}.samples"):
+                _require_enough(space, source, settings.seed)
         else:
             with naming(name):
                 _read(source, space)
+
+
+def _require_enough(space: SearchSpace, source: Source, seed: int) -> None:
+    """Raises InputError where the space has fewer architectures than are to be measured."""
+    if not isinstance(source, Target):
+        space.sample(source.samples or _PROXY_SAMPLES, seed)
+    elif (n := source.samples or _TARGET_SAMPLES) > (there := len(space.pool(seed))):
+        raise InputError(f"cannot suggest {n} architectures: there are {there} to choose from.")
 
 
 @dataclass(frozen=True)

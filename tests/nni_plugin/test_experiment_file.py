@@ -116,6 +116,23 @@ def test_sources_are_looked_up_before_anything_is_measured(toy: Any, source: dic
         Experiment.read(toy.write())
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"proxy": {"device": "edge-tpu", "samples": 20000}}, r"proxy\.samples: cannot sample 20000 .* only 15625"),
+        (
+            {"targets": {"tpu": {"device": "edge-tpu", "samples": 20000}}},
+            r"targets\.tpu\.samples: cannot suggest 20000 architectures: there are 15625",
+        ),
+    ],
+)
+def test_more_samples_than_the_space_has(toy: Any, change: dict[str, Any], message: str) -> None:
+    toy.config["tuner"]["classArgs"] |= change
+    with pytest.raises(InputError, match=message):
+        run.start(toy.write(), toy.folder / "run", run.Options(), Console())
+    assert not (toy.folder / "run").exists()
+
+
 def test_another_search_space(toy: Any) -> None:
     toy.config.pop("searchSpaceFile", None)
     toy.config["searchSpace"] = {"x": {"_type": "choice", "_value": [1, 2]}}
