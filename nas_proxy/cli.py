@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from nas_proxy import files
-from nas_proxy.errors import InputError, NasProxyError, listed
+from nas_proxy.errors import InputError, NasProxyError
 
 __all__ = ["app", "main"]
 
@@ -242,12 +242,9 @@ def suggest(
     seed: Annotated[int, typer.Option(min=0, help="Of the candidates drawn.")] = 0,
 ) -> None:
     """Say which architectures to measure on a target device."""
-    from nas_proxy.ranking.from_csv import candidates, fit_csv, write_to_measure
+    from nas_proxy.ranking.from_csv import candidates, fit_one, write_to_measure
 
-    models = fit_csv(proxy, space)
-    if len(models) > 1:
-        raise InputError(f"{proxy} holds several devices: {listed(list(models))}. Suggesting needs a CSV of one.")
-    [model] = models.values()
+    model = fit_one(proxy, space, why="Suggesting needs a CSV of one.")
     pool = candidates(model.space, archs, seed)
     write_to_measure(output, model.space, [pool[i] for i in model.suggest(pool, n, seed)])
     Console().print(f"{n} architectures of {len(pool)} in {output}; fill in latency_ms", markup=False, soft_wrap=True)

@@ -16,9 +16,9 @@ from rich.table import Table
 from nas_proxy import files
 from nas_proxy.datasets import LatencyTable
 from nas_proxy.datasets.csv_table import read_accuracies
-from nas_proxy.errors import InputError, listed
+from nas_proxy.errors import InputError
 from nas_proxy.ranking.fleet import Demand, Fleet, recommend_fleet
-from nas_proxy.ranking.from_csv import candidates, fit_csv
+from nas_proxy.ranking.from_csv import candidates, fit_one
 from nas_proxy.spaces import SearchSpace, space_text
 
 __all__ = ["fleet_csv", "fleet_table", "share", "write_fleet"]
@@ -59,12 +59,7 @@ def fleet_csv(
         raise InputError(
             "give --archs or --accuracy, not both: the accuracies say which architectures to choose among."
         )
-    models = fit_csv(proxy, space)
-    if len(models) > 1:
-        raise InputError(
-            f"{proxy} holds several devices: {listed(list(models))}. A fleet is adapted from a CSV of one."
-        )
-    [model] = models.values()
+    model = fit_one(proxy, space, why="A fleet is adapted from a CSV of one.")
     table = LatencyTable.from_csv(fleet, model.space)
     jobs = os.cpu_count() or 1
     if accuracy is None:

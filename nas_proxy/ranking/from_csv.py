@@ -32,6 +32,7 @@ __all__ = [
     "adapt_csv",
     "candidates",
     "fit_csv",
+    "fit_one",
     "quality_note",
     "quality_table",
     "rank_csv",
@@ -56,7 +57,23 @@ def fit_csv(path: Path, space: str | None = None) -> dict[str, ProxyLatencyModel
     Raises:
         InputError: the file cannot be read, or a device has too few measurements.
     """
+    return _fitted(LatencyTable.from_csv(path, space), path)
+
+
+def fit_one(path: Path, space: str | None = None, *, why: str) -> ProxyLatencyModel:
+    """The proxy model of a CSV that is to hold one device only, for the reason ``why``.
+
+    Raises:
+        InputError: the file cannot be read, holds several devices, or has too few measurements.
+    """
     table = LatencyTable.from_csv(path, space)
+    if len(table.devices) > 1:
+        raise InputError(f"{path} holds several devices: {listed(table.devices)}. {why}")
+    [model] = _fitted(table, path).values()
+    return model
+
+
+def _fitted(table: LatencyTable, path: Path) -> dict[str, ProxyLatencyModel]:
     found = {}
     for device in table.devices:
         own = table.measured_on(device)

@@ -81,6 +81,15 @@ class TestSuggest:
         with pytest.raises(InputError, match="holds several devices: near, far"):
             run("suggest", "--proxy", folder / "proxies.csv", "-o", folder / "todo.csv")
 
+    @pytest.mark.parametrize("command", [("suggest", "--proxy"), ("fleet", "target.csv", "--proxy")])
+    def test_several_devices_are_refused_before_any_is_fitted(self, folder, population, monkeypatch, command):
+        """Fitting would fail: there are two measurements only."""
+        monkeypatch.chdir(folder)
+        two = LatencyTable("nasbench201", tuple(population.archs[:2]), ("near", "far"), np.ones((2, 2)))
+        two.to_csv("two.csv")
+        with pytest.raises(InputError, match="holds several devices: near, far"):
+            run(*command, "two.csv", "-o", "out.csv")
+
 
 class TestAdapt:
     def test_tells_the_proxy_and_the_quality(self, folder):
