@@ -51,6 +51,16 @@ def doctor(
         raise typer.Exit(1)
 
 
+@app.command("list")
+def list_names(
+    kind: Annotated[str | None, typer.Argument(help="One of the kinds, to see what each of its names is.")] = None,
+) -> None:
+    """List what is known by name: spaces, devices, configurations, mappers, schedulers, rewriters, ..."""
+    from nas_proxy import listing
+
+    Console().print(listing.render(kind))
+
+
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="Path of an ONNX model.")],
@@ -70,7 +80,9 @@ def inspect(
 def schedule(
     model: Annotated[str, typer.Argument(help="Path of an ONNX model.")],
     device: Annotated[str, typer.Option(help="A pipeline of Edge TPUs, by name or path.")] = "edge-tpu-x4",
-    scheduler: Annotated[str | None, typer.Option(help="Instead of the one that the device names.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Instead of the one that the device names; nas-proxy list schedulers.")
+    ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="The batch size, where the model leaves it open.")] = None,
 ) -> None:
     """Cut an ONNX model into the stages of a pipeline of Edge TPUs."""
@@ -87,7 +99,7 @@ def map_layer(
     budget: Annotated[int, typer.Option(help="Evaluations to spend.")] = 1000,
     objective: Annotated[str, typer.Option(help="edp, latency or energy.")] = "edp",
     max_cycles: Annotated[float | None, typer.Option(help="With energy: the latency limit.")] = None,
-    mapper: Annotated[str, typer.Option(help="How to search.")] = "marl",
+    mapper: Annotated[str, typer.Option(help="How to search; nas-proxy list mappers.")] = "marl",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same mapping.")] = 0,
     picture: Annotated[Path | None, typer.Option(help="Save where the energy goes, as .png or .svg.")] = None,
 ) -> None:
@@ -126,7 +138,7 @@ def run(
 @app.command()
 def measure(
     output: Annotated[Path, typer.Option("--output", "-o", help="The CSV; a half-done one is continued.")],
-    device: Annotated[str, typer.Option(help="A device by name, or your own YAML file.")],
+    device: Annotated[str, typer.Option(help="By name (nas-proxy list devices), or your own YAML file.")],
     space: Annotated[str | None, typer.Option(help="The search space, unless --archs states it.")] = None,
     n: Annotated[int | None, typer.Option("-n", min=1, help="How many architectures, drawn at random.")] = None,
     archs: Annotated[Path | None, typer.Option(help="Measure those in this CSV's column 'arch' instead.")] = None,
@@ -260,7 +272,7 @@ def adapt(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="CSV of predictions to write.")] = None,
     archs: Annotated[Path | None, typer.Option(help="Predict those in this CSV; by default all, or 2,000.")] = None,
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
-    method: Annotated[str, typer.Option(help="bayes or adaproxy.")] = "bayes",
+    method: Annotated[str, typer.Option(help="How to adapt; nas-proxy list methods.")] = "bayes",
 ) -> None:
     """Adapt to targets from their few measurements, and say how well each ranking will hold."""
     from nas_proxy.ranking import from_csv
@@ -342,7 +354,7 @@ def rewrite(
     target: Annotated[str, typer.Option("--for", help="A device by name or path; macs+bytes for none.")] = (
         "host-onnxruntime"
     ),
-    rewriter: Annotated[str, typer.Option(help="learned, learned-small, greedy, beam, random or egglog.")] = "learned",
+    rewriter: Annotated[str, typer.Option(help="How to search; nas-proxy list rewriters.")] = "learned",
     evaluations: Annotated[int, typer.Option(min=1, help="Graphs to price at most.")] = 2000,
     seconds: Annotated[
         float | None, typer.Option(min=0, help="Time to search at most; the best so far counts.")
@@ -360,7 +372,7 @@ def rewrite(
 
 @app.command()
 def compress(
-    policy: Annotated[str, typer.Argument(help="respect, rewriter, or your own: module:function that gives a Task.")],
+    policy: Annotated[str, typer.Argument(help="By name (nas-proxy list policies), or your own: module:function.")],
     method: Annotated[list[str], typer.Option("--method", "-m", help="Such as PTDQ or 'L2 0.7 + distil'.")] = [],  # noqa: B006
     all_methods: Annotated[bool, typer.Option("--sweep", help="Try the grid of methods and ratios.")] = False,
     output: Annotated[
@@ -388,12 +400,14 @@ def evaluate(
     target: Annotated[list[str], typer.Option(help="A device by name or path; may be repeated.")],
     output: Annotated[Path | None, typer.Option("--output", "-o", help="A .csv or .json to write.")] = None,
     space: Annotated[str | None, typer.Option(help="The search space, if the CSV does not say.")] = None,
-    rewriter: Annotated[str, typer.Option(help="greedy, learned, learned-small, beam, random or egglog.")] = "greedy",
+    rewriter: Annotated[str, typer.Option(help="How to look for those; nas-proxy list rewriters.")] = "greedy",
     rewriting: Annotated[bool, typer.Option(help="Look for cheaper equivalents.")] = True,
-    mapper: Annotated[str | None, typer.Option(help="Instead of the one that the device names.")] = None,
+    mapper: Annotated[
+        str | None, typer.Option(help="Instead of the one that the device names; nas-proxy list mappers.")
+    ] = None,
     evaluations: Annotated[int | None, typer.Option(min=1, help="Of mappings a layer, likewise.")] = None,
     objective: Annotated[str | None, typer.Option(help="edp, latency or energy, likewise.")] = None,
-    scheduler: Annotated[str | None, typer.Option(help="Of pipelines, likewise.")] = None,
+    scheduler: Annotated[str | None, typer.Option(help="Of pipelines, likewise; nas-proxy list schedulers.")] = None,
     parameter: Annotated[list[str], typer.Option("--parameter", "-p", help="Of the space, as NAME=VALUE.")] = [],  # noqa: B006
     cache: Annotated[Path | None, typer.Option(help="Folder of what is known; by default the user's.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same results.")] = 0,

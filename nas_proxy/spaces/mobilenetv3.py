@@ -91,7 +91,9 @@ POSITIONS = _positions()
 
 @dataclass(frozen=True)
 class MobileNetV3(SearchSpace[Arch]):
-    """Architectures are mappings ``{"ks": [20], "e": [20], "d": [5], "r": int}``, see :class:`Arch`.
+    """The Once-for-All family of MobileNetV3: kernel, expansion, depth and resolution.
+
+    Architectures are mappings ``{"ks": [20], "e": [20], "d": [5], "r": int}``, see :class:`Arch`.
 
     Args:
         classes: outputs of the classifier.

@@ -41,7 +41,9 @@ _EXTENTS = {
 
 @dataclass(frozen=True)
 class NasBench201(SearchSpace[str]):
-    """Architectures are canonical texts, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``: for each node the operator on the
+    """NAS-Bench-201: a cell of four nodes whose six edges each carry one of five operators.
+
+    Architectures are canonical texts, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``: for each node the operator on the
     edge from each earlier node.
 
     Args:

@@ -29,7 +29,9 @@ __all__ = ["TimmZoo", "create_network", "create_own_network", "split"]
 
 
 class TimmZoo(SearchSpace[str]):
-    """Architectures are names with an image size, ``"resnet50@224"``.
+    """timm's zoo of pretrained networks.
+
+    Architectures are names with an image size, ``"resnet50@224"``.
 
     Args:
         tables: costs of the networks; by default the table that ships with the package. Of a network in several, the

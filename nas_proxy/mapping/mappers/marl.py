@@ -25,7 +25,7 @@ __all__ = ["MarlMapper", "without_critic"]
 
 @dataclass(frozen=True)
 class MarlMapper:
-    """See the module. Settings:
+    """The multi-agent mapper: one agent per decision, one shared reward, turns. See the module.
 
     Attributes:
         initial: evaluations of random valid mappings that the agents, clusters and critic start from.
