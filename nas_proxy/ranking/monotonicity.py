@@ -52,10 +52,13 @@ class Monotonicity:
     verdict: str
 
 
-def assess(posterior: Posterior, measured: NDArray[np.float64], population: Inputs) -> Monotonicity:
+def assess(
+    posterior: Posterior, measured: NDArray[np.float64], population: Inputs, log_unit: float | None = None
+) -> Monotonicity:
     """What to expect on ``population`` of a model of the measurements ``measured`` ``(n,)``, in units of their mean.
 
-    At most ``ARCHITECTURES`` of the population are looked at.
+    At most ``ARCHITECTURES`` of the population are looked at. ``log_unit`` is the mean where the measurements are
+    logarithms of latencies.
     """
     rng = np.random.default_rng(0)
     if len(population) > ARCHITECTURES:
@@ -89,11 +92,13 @@ def assess(posterior: Posterior, measured: NDArray[np.float64], population: Inpu
         spearman=float(_spearman(predicted, target).mean()),
         interval=(float(min(low, tau)), float(max(high, tau))),
         n=n,
-        verdict=_verdict(n, tau, tau_with, posterior),
+        verdict=_verdict(n, tau, tau_with, posterior, log_unit),
     )
 
 
-def _verdict(n: int, tau: float, tau_with: Callable[[float], float], posterior: Posterior) -> str:
+def _verdict(
+    n: int, tau: float, tau_with: Callable[[float], float], posterior: Posterior, log_unit: float | None
+) -> str:
     if tau >= GOOD_ENOUGH:
         return f"good enough: of two architectures, the faster is predicted faster {(1 + tau) / 2:.0%} of the time"
     needed = next((int(np.ceil(more * n)) for more in _MORE if tau_with(more) >= GOOD_ENOUGH), None)
@@ -103,8 +108,9 @@ def _verdict(n: int, tau: float, tau_with: Callable[[float], float], posterior: 
         return f"not good enough: {n} measurements cannot tell noise from what the model lacks; take about {n} more"
     most = tau_with(np.inf)
     if most < GOOD_ENOUGH:
+        scatter = posterior.noise_sd if log_unit is None else np.expm1(posterior.noise_sd * log_unit)
         return (
-            f"limited by the measurements, which scatter by about {posterior.noise_sd:.0%} around the model: none "
+            f"limited by the measurements, which scatter by about {scatter:.0%} around the model: none "
             f"would agree with them beyond a Kendall's tau of {most:.2f}; repeat each measurement and take the median"
         )
     return f"not good enough: more than {int(_MORE[-1] * n)} further measurements would be needed; try another proxy"

@@ -35,7 +35,12 @@ class ProxyLatencyModel:
 
     Args:
         space: a search space or its name.
+
+    Attributes:
+        logarithmic: whether what it and its targets are given are logarithms of latencies, see :mod:`nas_proxy.zoo`.
     """
+
+    logarithmic = False
 
     def __init__(self, space: str | SearchSpace) -> None:
         self.space = get_space(space)

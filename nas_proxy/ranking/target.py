@@ -71,7 +71,8 @@ class TargetLatencyModel:
     @cached_property
     def monotonicity(self) -> Monotonicity:
         """How well this ranking will agree with the target's own, on architectures that were not measured."""
-        return assess(self.posterior, self._y, self.proxy.inputs(self._unmeasured()))
+        log_unit = self.unit_ms if self.proxy.logarithmic else None
+        return assess(self.posterior, self._y, self.proxy.inputs(self._unmeasured()), log_unit)
 
     def _unmeasured(self) -> list[Any]:
         """What the target did not measure of the proxy's architectures and, where those are few, of the space."""

@@ -121,9 +121,9 @@ def _notes(ranking: ZooRanking) -> list[str]:
     quality = ranking.monotonicity
     low, high = quality.interval
     notes = [
-        f"{len(ranking.networks)} ranked from {quality.n} measurements. Of two networks, the faster is predicted "
-        f"faster {(1 + quality.kendall_tau) / 2:.0%} of the time (Kendall's tau {quality.kendall_tau:.2f}, 90 % "
-        f"interval {low:.2f} to {high:.2f}; Spearman {quality.spearman:.3f})."
+        f"{len(ranking.networks)} ranked from {quality.n} measurements; Kendall's tau expected: "
+        f"{quality.kendall_tau:.2f} (90 % interval {low:.2f} to {high:.2f}; Spearman {quality.spearman:.3f}), "
+        f"{quality.verdict}."
     ]
     if ranking.unknown:
         example = ", ".join(ranking.unknown[:3]) + (", ..." if len(ranking.unknown) > 3 else "")

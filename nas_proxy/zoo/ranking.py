@@ -86,6 +86,8 @@ class ZooProxy(ProxyLatencyModel):
     measurement and not the model's prediction.
     """
 
+    logarithmic = True
+
     def fit(self, archs: Sequence[str], latency_ms: ArrayLike) -> Self:
         """Fit to :func:`log_latency` of ``n`` networks, ``(n,)``; see :meth:`ProxyLatencyModel.fit`."""
         self._measured: dict[str, float] = {}

@@ -72,16 +72,17 @@ def test_too_few_to_tell(population):
 
 
 @pytest.mark.parametrize(
-    ("uncertainty", "noise", "freedom", "verdict"),
+    ("uncertainty", "noise", "freedom", "log_unit", "verdict"),
     [
-        (0.01, 0.01, 15.0, "good enough: of two architectures, the faster is predicted faster 9"),
-        (0.06, 0.001, 15.0, r"about \d+ more measurements would bring Kendall's tau to 0.8"),
-        (1.0, 0.001, 15.0, "more than 160 further measurements would be needed; try another proxy"),
-        (0.01, 0.3, 15.0, "scatter by about 30% around the model: none would agree with them beyond .* 0.1"),
-        (0.01, 0.3, 2.0, "20 measurements cannot tell noise from what the model lacks; take about 20 more"),
+        (0.01, 0.01, 15.0, None, "good enough: of two architectures, the faster is predicted faster 9"),
+        (0.06, 0.001, 15.0, None, r"about \d+ more measurements would bring Kendall's tau to 0.8"),
+        (1.0, 0.001, 15.0, None, "more than 160 further measurements would be needed; try another proxy"),
+        (0.01, 0.3, 15.0, None, "scatter by about 30% around the model: none would agree with them beyond .* 0.1"),
+        (0.01, 0.3, 15.0, 2.0, "scatter by about 82% around the model: none would agree with them beyond .* 0.1"),
+        (0.01, 0.3, 2.0, None, "20 measurements cannot tell noise from what the model lacks; take about 20 more"),
     ],
 )
-def test_verdict(uncertainty, noise, freedom, verdict):
+def test_verdict(uncertainty, noise, freedom, log_unit, verdict):
     """A posterior of which everything is known: the proxy counts 0.1, a feature is uncertain."""
     rng = np.random.default_rng(0)
     population = Inputs(rng.standard_normal(300), np.zeros(300), rng.standard_normal((300, 1)))
@@ -94,7 +95,7 @@ def test_verdict(uncertainty, noise, freedom, verdict):
         log_evidence=0.0,
         make_covariance=lambda: np.diag([0, 0, 0, uncertainty**2]),
     )
-    found = assess(posterior, rng.random(20), population)
+    found = assess(posterior, rng.random(20), population, log_unit)
     assert re.search(verdict, found.verdict), found
 
 

@@ -105,7 +105,7 @@ def test_networks_the_zoo_lacks_are_traced_and_ranked(folder, measured, space, t
         *("zoo", "--proxy", folder / "gpu.csv", "--target", folder / "phone.csv"), "--top1", results, "--table", table
     )
     assert result.exit_code == 0, result.output
-    assert "2 ranked from 20 measurements" in result.output
+    assert "2 ranked from 20 measurements; Kendall's tau expected" in result.output
 
 
 def test_zoo_trace_counts_what_ships(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -31,6 +33,14 @@ def test_ranking_is_better_than_the_proxys(tables, measured, space):
     assert ranking.monotonicity.n == 20
     inside = [n.low_ms <= tables[1].latency_ms("phone", [n.arch])[0] <= n.high_ms for n in ranking.networks]
     assert 0.8 < np.mean(inside) < 0.99
+
+
+def test_the_verdict_speaks_of_latencies_not_of_their_logarithms(tables, measured, space):
+    noise = np.exp(np.random.default_rng(0).standard_normal(20))
+    noisy = LatencyTable("timm", measured.archs, measured.devices, measured.values_ms * noise[:, None])
+    verdict = zoo.rank_zoo(tables[0], noisy, space).monotonicity.verdict
+    [scatter] = re.findall(r"scatter by about (\d+)% around the model", verdict)
+    assert 60 < int(scatter) < 300  # by a factor of e**0.5 to e**1.4; drawn was e**1
 
 
 def test_measurements_are_shown_as_they_are(tables, measured, space):
