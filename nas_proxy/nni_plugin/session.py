@@ -6,23 +6,15 @@ Both NNI faces, the tuner and the strategy, are thin layers over this.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin.state import StateFile
-from nas_proxy.search import Evaluated, Proposal, SearchEngine, SearchExhausted
+from nas_proxy.search import Evaluated, Failure, Proposal, SearchEngine, SearchExhausted
 from nas_proxy.spaces import SearchSpace
 
-__all__ = ["Failure", "Session", "failures_in", "require_same", "results_in"]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A candidate whose evaluation failed, and why."""
-
-    arch: str
-    reason: str
+__all__ = ["Session", "failures_in", "require_same", "results_in"]
 
 
 class Session:

@@ -14,12 +14,13 @@ from nas_proxy.datasets import LatencyTable
 from nas_proxy.errors import InputError
 from nas_proxy.ranking import Monotonicity
 from nas_proxy.schema import load_yaml
+from nas_proxy.search import Failure
 from nas_proxy.spaces import SearchSpace, get_space
 
 if TYPE_CHECKING:
     from nas_proxy.finalists import FinalistTable
 
-__all__ = ["Check", "Failure", "Network", "Run", "read_run"]
+__all__ = ["Check", "Network", "Run", "read_run"]
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,6 @@ class Network:
     arch: str
     accuracy: float
     predicted_ms: Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A candidate whose evaluation failed."""
-
-    arch: str
-    reason: str
 
 
 @dataclass(frozen=True)

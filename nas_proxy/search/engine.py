@@ -18,7 +18,7 @@ from nas_proxy.search.surrogate import AccuracyModel, Kernel
 from nas_proxy.search.targets import LatencyModel, Targets
 from nas_proxy.spaces import SearchSpace, get_space
 
-__all__ = ["Evaluated", "Proposal", "SearchEngine", "SearchExhausted"]
+__all__ = ["Evaluated", "Failure", "Proposal", "SearchEngine", "SearchExhausted"]
 
 _FORMAT = 1
 _FIRST = 3  # results before accuracy is modelled
@@ -44,6 +44,14 @@ class Evaluated:
     arch: Any
     accuracy: float
     latency_ms: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A candidate whose evaluation failed, and why."""
+
+    arch: str
+    reason: str
 
 
 class SearchEngine:
