@@ -48,9 +48,10 @@ def _check_mapping(kinds: Sequence[type], value: Any, place: str) -> None:
     # what a training service lacks comes from the experiment
     inherited = {field.name for field in dataclasses.fields(TrainingServiceConfig)} - {"platform"}
     for field in dataclasses.fields(kinds[0]):
-        name = utils.camel_case(field.name)
+        key = given.get(utils.case_insensitive(field.name))
         required = field.default is dataclasses.MISSING and field.name not in inherited
-        if required and utils.case_insensitive(field.name) not in given:
+        if required and (key is None or (value[key] is None and type(None) not in get_args(field.type))):
+            name = utils.camel_case(field.name)
             raise InputError(f"{f'{place}.{name}' if place else name} is missing.")
 
 
@@ -75,14 +76,16 @@ def _check(hint: Any, value: Any, place: str) -> None:
 
 def _training_services(value: Any, place: str) -> list[type]:
     """The class for a training service's platform; all of them where that is not stated."""
+    from nni.experiment.config import utils
     from nni.experiment.config.training_service import TrainingServiceConfig
 
-    platforms = {kind.platform: kind for kind in _subclasses(TrainingServiceConfig)}
+    known = [TrainingServiceConfig, *_subclasses(TrainingServiceConfig)]
     if not isinstance(value, Mapping) or "platform" not in value:
-        return [TrainingServiceConfig, *platforms.values()]
-    if (platform := str(value["platform"])) not in platforms:
-        raise UnknownNameError(f"{place}.platform", platform, platforms)
-    return [platforms[platform]]
+        return known
+    found = utils.load_training_service_config({"platform": value["platform"]})  # the user's own, too
+    if not isinstance(found, TrainingServiceConfig):
+        raise UnknownNameError(f"{place}.platform", value["platform"], [kind.platform for kind in known[1:]])
+    return [type(found)]
 
 
 def _subclasses(kind: type) -> list[Any]:

@@ -62,6 +62,7 @@ def test_placed_in_a_folder_it_is_the_same_with_absolute_paths(toy: Any) -> None
         ({"trainingService": "local"}, "trainingService: expected a mapping of keys to values, found 'local'."),
         ({"trainingService": {"platfrom": "local"}}, "key in trainingService 'platfrom'. Did you mean 'platform'?"),
         ({"trainingService": {"platform": "locale"}}, "trainingService.platform 'locale'. Did you mean 'local'?"),
+        ({"trainingService": None}, "trainingService is missing."),
         ({"trainingService": {}}, "trainingService.platform is missing."),
         ({"trainingService": {"platform": "remote"}}, "trainingService.machineList is missing."),
         (
