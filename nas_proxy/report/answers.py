@@ -15,7 +15,7 @@ from nas_proxy.report.folder import Network, Run
 
 __all__ = ["Front", "Progress", "Recommendation", "front", "progress", "recommend"]
 
-_NORMAL_90 = 1.645
+_NORMAL_90 = 1.645  # of a standard deviation that ``predict`` has widened already for the few measurements
 
 #: What a recommendation rests on: latencies predicted, found on the target afterwards, or after optimising for it.
 Basis = Literal["predicted", "found", "optimised"]
