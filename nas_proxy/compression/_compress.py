@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -24,6 +23,7 @@ from nas_proxy.compression._report import CompressionReport
 from nas_proxy.compression._returns import Evaluate, Kept, Returns, noise_of, returns
 from nas_proxy.compression._training import distil, train_rounded
 from nas_proxy.errors import InputError
+from nas_proxy.threads import one_thread
 
 __all__ = ["CompressedPolicy", "Compressor", "compress"]
 
@@ -129,22 +129,19 @@ class Compressor:
         )  # fmt: skip
         return CompressedPolicy(method, network, actor, report)
 
+    @one_thread()
     def _smaller(self, method: Method) -> tuple[nn.Module, bytes]:
         """The network after all steps but quantization, and as a file."""
-        network, threads = self.network, torch.get_num_threads()
-        torch.set_num_threads(1)  # networks of this size only lose by more
-        try:
-            if method.norm is not None:
-                network = prune(network, method.norm, method.ratio, self.observations.typical)
-            if method.epochs is not None:
-                network = distil(network, self.network, self.observations, method.epochs, self.seed)
-            if method.quantization == "QAT":
-                network = train_rounded(network, self.network, self.observations, EPOCHS, self.seed)
-            if network is self.network:
-                return network, self.float32.model
-            return network, export(deployed_form(network), self.observations)
-        finally:
-            torch.set_num_threads(threads)
+        network = self.network
+        if method.norm is not None:
+            network = prune(network, method.norm, method.ratio, self.observations.typical)
+        if method.epochs is not None:
+            network = distil(network, self.network, self.observations, method.epochs, self.seed)
+        if method.quantization == "QAT":
+            network = train_rounded(network, self.network, self.observations, EPOCHS, self.seed)
+        if network is self.network:
+            return network, self.float32.model
+        return network, export(deployed_form(network), self.observations)
 
     def _measure(self, actor: Actor, plain: bytes, method: Method) -> list[Footprint]:
         """What the policy takes before and after, timed together; ``plain`` is the file before quantization."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from nas_proxy.errors import MissingDependencyError
 from nas_proxy.mapping.problem import Problem
+from nas_proxy.threads import one_thread
 
 __all__ = ["PpoMapper", "archgym", "masked", "unmasked"]
 
@@ -34,15 +35,14 @@ class PpoMapper:
     layers: tuple[int, ...] = (64, 64)
     initial: int = 1
 
+    @one_thread()
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
         """See :class:`nas_proxy.mapping.mappers.Mapper`."""
         try:
-            import torch
             from sb3_contrib import MaskablePPO
             from stable_baselines3 import PPO
         except ImportError as error:
             raise MissingDependencyError(f"{error}: PPO needs the extra: pip install 'nas-proxy[rl]'.") from None
-        threads = torch.get_num_threads()
         settings: dict[str, Any] = {
             "learning_rate": self.rate,
             "n_epochs": self.epochs,
@@ -53,18 +53,14 @@ class PpoMapper:
             "seed": int(rng.integers(2**31)),
             "device": "cpu",
         }
-        try:
-            torch.set_num_threads(1)  # networks of this size only lose by more
-            if self.form == "stepwise":
-                env = _lockstep(problem, self.episodes)
-                steps = len(problem.space)
-                model = MaskablePPO("MlpPolicy", env, n_steps=steps, batch_size=self.minibatch * steps // 4, **settings)
-            else:
-                env = _one_shot(problem, self.episodes)
-                model = PPO("MlpPolicy", env, n_steps=2, batch_size=self.minibatch, **settings)
-            model.learn(total_timesteps=10**12)  # until BudgetSpentError
-        finally:
-            torch.set_num_threads(threads)
+        if self.form == "stepwise":
+            env = _lockstep(problem, self.episodes)
+            steps = len(problem.space)
+            model = MaskablePPO("MlpPolicy", env, n_steps=steps, batch_size=self.minibatch * steps // 4, **settings)
+        else:
+            env = _one_shot(problem, self.episodes)
+            model = PPO("MlpPolicy", env, n_steps=2, batch_size=self.minibatch, **settings)
+        model.learn(total_timesteps=10**12)  # until BudgetSpentError
 
 
 def _one_shot(problem: Problem, episodes: int):

@@ -17,6 +17,7 @@ from nas_proxy.scheduling.respect._decode import Rollout, decode
 from nas_proxy.scheduling.respect._features import Instance, encode
 from nas_proxy.scheduling.respect._policy import Pairs, Policy
 from nas_proxy.scheduling.synthetic import synthetic_problem
+from nas_proxy.threads import one_thread
 
 __all__ = ["Training", "teach", "train"]
 
@@ -53,6 +54,7 @@ class _Group:
     after: torch.Tensor
 
 
+@one_thread()
 def train(config: Training, report: Callable[[str], None] = print) -> Policy:
     """A policy trained from nothing on synthetic networks. ``report`` gets a line now and then."""
     torch.manual_seed(config.seed)
