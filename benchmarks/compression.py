@@ -39,10 +39,6 @@ METHODS = (
     *QUANTIZED, *(f"L{norm} {ratio}" for norm in (1, 2) for ratio in RATIOS),
     "L2 0.7 + distil", "L2 0.7 + distil + PTDQ",
 )  # fmt: skip
-OWN_METHODS = (
-    "float32", "PTDQ", "L2 0.7 + distil + PTDQ", "L2 0.7 + distil", "PTSQ", "QAT", "L2 0.7", "L2 0.1", "L2 0.3",
-    "L1 0.1", "L1 0.3", "L1 0.7", "L2 0.75 + distil", "L2 0.5 + distil", "L2 0.3 + distil",
-)  # fmt: skip
 
 
 # -- 1: the project's policies ---------------------------------------------------------------------------------------
@@ -236,7 +232,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=["own", "rl"], default=["own", "rl"])
     parser.add_argument("--policies", nargs="+", choices=tasks(), default=tasks(), help="of the project's own")
-    parser.add_argument("--methods", nargs="+", default=OWN_METHODS, help="for them")
+    parser.add_argument("--methods", nargs="+", default=(), help="for them; all by default")
     parser.add_argument("--seeds", type=int, default=3, help="of trained policies, at most")
     parser.add_argument("--finished-only", action="store_true", help="show the trained policies that are done")
     arguments = parser.parse_args()

@@ -66,7 +66,8 @@ def distance(network: nn.Module, student: torch.Tensor, teacher: torch.Tensor) -
 
 def require_supported(network: nn.Module, method: Method) -> None:
     """Raises InputError where a step of the method cannot take a layer; names them all."""
-    for step in (["pruning"] if method.norm else []) + ([method.quantization] if method.quantization else []):
+    pruning = ["pruning"] if method.norm and not hasattr(network, "pruned") else []
+    for step in pruning + ([method.quantization] if method.quantization else []):
         found = [
             f"{name or 'the policy itself'} ({type(module).__name__})"
             for name, module in network.named_modules()

@@ -80,6 +80,10 @@ def export(network: nn.Module, observations: Observations) -> bytes:
             raise InputError(f"{type(network).__name__} cannot be exported to ONNX: {reason}") from None
     assert program is not None
     model = onnx.shape_inference.infer_shapes(program.model_proto)
+    if len(observations.groups) > 1:  # of recurrent networks the exporter takes the example's sizes for those of all
+        for value in model.graph.output:
+            for dim in value.type.tensor_type.shape.dim:
+                dim.Clear()
     stored = _tidy(model).SerializeToString()
     _require_equal(network, Actor(stored), observations, len(names))
     return stored

@@ -29,6 +29,10 @@ class Network(Protocol):
         """What acts: takes the first inputs of ``forward``, as its own ``forward`` names them. By default itself."""
         ...
 
+    def pruned(self, norm: int, ratio: float) -> nn.Module:
+        """A network without ``ratio`` of the channels of every layer. By default torch-pruning finds them."""
+        ...
+
     def distance(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
         """How far outputs are from the teacher's, a scalar. By default the mean squared error."""
         ...
@@ -58,6 +62,7 @@ _known: Registry[Callable[[], Task]] = Registry(
     "policy",
     {
         "respect": "nas_proxy.compression.policies.respect:task",
+        "respect-published": "nas_proxy.compression.policies.published:task",
         "rewriter": "nas_proxy.compression.policies.rewriter:task",
     },
 )

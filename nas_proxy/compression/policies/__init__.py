@@ -12,5 +12,5 @@ METHODS = (
     "float32", "PTDQ", "PTSQ", "QAT",
     *(f"L{norm} {ratio}" for norm in (1, 2) for ratio in (0.05, *_RATIOS)),
     *(f"L{norm} {ratio} + distil" for norm in (1, 2) for ratio in _RATIOS),
-    *(f"L2 {ratio} + distil + PTDQ" for ratio in _RATIOS),
+    *(f"L2 {ratio} + distil + PTDQ" for ratio in _RATIOS), "L2 0.75 + distil",
 )  # fmt: skip

@@ -20,7 +20,7 @@ from nas_proxy.scheduling.respect._features import encode
 from nas_proxy.scheduling.respect._policy import Keys, Policy
 from nas_proxy.scheduling.respect._scheduler import SHIPPED
 
-__all__ = ["SchedulerNetwork", "save", "saved_share", "task"]
+__all__ = ["SchedulerNetwork", "random_problem", "save", "saved_share", "task"]
 
 _PAIRS = 256
 _SIZES = (20, 30, 40)
@@ -88,7 +88,8 @@ def task() -> Task:
     )
 
 
-def _problem(rng: np.random.Generator) -> PipelineProblem:
+def random_problem(rng: np.random.Generator) -> PipelineProblem:
+    """A synthetic network of some size and width."""
     n = int(rng.choice(_SIZES))
     return synthetic_problem(n, rng, width=float(rng.uniform(2.0, n**0.5)))
 
@@ -96,7 +97,7 @@ def _problem(rng: np.random.Generator) -> PipelineProblem:
 def saved_share(actor: Any, seed: int) -> float:
     """1 less the bottleneck of the policy's order over the mean of random orders', each cut exactly."""
     rng = np.random.default_rng(seed)
-    problem = _problem(rng)
+    problem = random_problem(rng)
     instance = encode(problem)
     key, last, *weights = actor(*(array[None] for array in (instance.units, instance.before, instance.after)))
     order = decode([instance], [Keys(key[0], last[0], *weights)], 1, None).orders
@@ -109,7 +110,7 @@ def _observations(count: int = 480) -> list[tuple[NDArray, ...]]:
     policy, rng = load_policy(SHIPPED), np.random.default_rng(_SEED - 1)
     found = []
     for _ in range(count):
-        instance = encode(_problem(rng))
+        instance = encode(random_problem(rng))
         rows = 8
         drawn = decode([instance], [policy.keys(instance)], rows, rng, record=True)
         # Whole steps: a probability is one among all that could be chosen.

@@ -17,9 +17,10 @@ from torch import nn
 from nas_proxy.errors import InputError
 from nas_proxy.scheduling._problem import PipelineProblem, Schedule, evaluate
 
-__all__ = ["PointerNetwork", "PublishedScheduler", "published_features", "stages_of_order"]
+__all__ = ["SHIPPED", "PointerNetwork", "PublishedScheduler", "load_published", "published_features", "stages_of_order"]
 
 _PARENTS = 6
+#: Made by ``nas-proxy train respect --published`` with its default arguments.
 SHIPPED = Path(__file__).with_name("published.safetensors")
 
 
@@ -49,28 +50,36 @@ class PointerNetwork(nn.Module):
         super().__init__()
         self.embed = nn.Linear(3 + 2 * _PARENTS, width)
         self.encoder = nn.LSTM(width, width, batch_first=True)
-        self.decoder = nn.LSTMCell(width, width)
-        self.start = nn.Parameter(torch.zeros(width))
+        self.decoder = nn.LSTM(width, width, batch_first=True)
+        self.start = nn.Embedding.from_pretrained(torch.zeros(1, width), freeze=False)
         self.reference, self.query = nn.Linear(width, width, bias=False), nn.Linear(width, width, bias=False)
         self.score = nn.Linear(width, 1, bias=False)
 
-    def forward(
+    def forward(self, features: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
+        """Log-probabilities ``(b, n, n)`` of what comes next in orders ``(b, n)``: row ``t`` knows the first ``t``."""
+        embedded = self.embed(features)
+        encoded, state = self.encoder(embedded)
+        start = self.start.weight.expand(order.shape[0], 1, -1)
+        placed = torch.gather(embedded, 1, order[:, :-1, None].expand(-1, -1, embedded.shape[-1]))
+        chosen = (order[:, :, None] == torch.arange(order.shape[1])).float()
+        taken = chosen.cumsum(dim=1) - chosen
+        return self._log_p(self.reference(encoded), self.decoder(torch.cat([start, placed], dim=1), state)[0], taken > 0)
+
+    def decode(
         self, features: torch.Tensor, generator: torch.Generator | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Orders ``(b, n)`` of positions and their log-probabilities ``(b,)``; greedy without a generator."""
         embedded = self.embed(features)
-        encoded, (h, c) = self.encoder(embedded)
-        h, c = h[0], c[0]
+        encoded, state = self.encoder(embedded)
         reference = self.reference(encoded)
         batch, n, _ = features.shape
         rows = torch.arange(batch)
         taken = torch.zeros(batch, n, dtype=torch.bool)
-        current = self.start.expand(batch, -1)
+        current = self.start.weight.expand(batch, -1)
         orders, total = [], torch.zeros(batch)
         for _ in range(n):
-            h, c = self.decoder(current, (h, c))
-            scores = self.score(torch.tanh(reference + self.query(h)[:, None])).squeeze(-1)
-            log_p = torch.log_softmax(10 * torch.tanh(scores).masked_fill(taken, -torch.inf), dim=-1)
+            hidden, state = self.decoder(current[:, None], state)
+            log_p = self._log_p(reference, hidden, taken[:, None])[:, 0]
             if generator is None:
                 choice = log_p.argmax(dim=-1)
             else:
@@ -81,6 +90,11 @@ class PointerNetwork(nn.Module):
             current = embedded[rows, choice]
             orders.append(choice)
         return torch.stack(orders, dim=1), total
+
+    def _log_p(self, reference: torch.Tensor, hidden: torch.Tensor, taken: torch.Tensor) -> torch.Tensor:
+        """Of every unit ``(b, t, n)`` after decoder states ``(b, t, width)``; of those taken, nothing."""
+        scores = self.score(torch.tanh(reference[:, None] + self.query(hidden)[:, :, None]))[..., 0]
+        return torch.log_softmax((10 * torch.tanh(scores)).masked_fill(taken, -1e4), dim=-1)
 
 
 def stages_of_order(problem: PipelineProblem, positions: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -104,14 +118,19 @@ class PublishedScheduler:
     never_worse_than_dp: bool = field(default=False, init=False)
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
-        network = _load(self.weights or SHIPPED)
+        network = load_published(self.weights or SHIPPED)
         with torch.no_grad():
-            orders, _ = network(torch.from_numpy(published_features(problem))[None])
+            orders, _ = network.decode(torch.from_numpy(published_features(problem))[None])
         return evaluate(problem, stages_of_order(problem, orders[0].numpy()), self.name)
 
 
 @lru_cache(maxsize=2)
-def _load(path: str | Path) -> PointerNetwork:
+def load_published(path: str | Path) -> PointerNetwork:
+    """The network from its weights.
+
+    Raises:
+        InputError: the file is absent, or holds something else.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -119,7 +138,7 @@ def _load(path: str | Path) -> PointerNetwork:
         raise InputError(f"{path}: no such file: expected weights from `nas-proxy train respect --published`.")
     try:
         state = load_file(path)
-        network = PointerNetwork(state["start"].shape[0])
+        network = PointerNetwork(state["start.weight"].shape[1])
         network.load_state_dict(state)
     except (SafetensorError, KeyError, RuntimeError) as error:
         raise InputError(f"{path}: not the weights of the published network: {error}") from None

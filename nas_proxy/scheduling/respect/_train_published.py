@@ -12,10 +12,12 @@ from nas_proxy.scheduling._problem import PipelineProblem
 from nas_proxy.scheduling.respect._published import PointerNetwork, published_features, stages_of_order
 from nas_proxy.scheduling.respect._train import Training, teach
 from nas_proxy.scheduling.synthetic import synthetic_problem
+from nas_proxy.threads import one_thread
 
 __all__ = ["train_published"]
 
 
+@one_thread()
 def train_published(config: Training, report: Callable[[str], None] = print) -> PointerNetwork:
     """The pointer network, trained for ``config.reinforce_steps`` steps; the greedy order's reward is the baseline."""
     torch.manual_seed(config.seed)
@@ -31,9 +33,9 @@ def train_published(config: Training, report: Callable[[str], None] = print) -> 
             features = torch.from_numpy(np.stack([published_features(problem) for problem in problems]))
             pool.append((problems, [teach(problem, rng) for problem in problems], features))
         problems, targets, features = pool[int(rng.integers(len(pool)))]
-        orders, log_p = network(features, generator)
+        orders, log_p = network.decode(features, generator)
         with torch.no_grad():
-            greedy, _ = network(features)
+            greedy, _ = network.decode(features)
         rewards, baseline = (_rewards(problems, targets, o.numpy()) for o in (orders, greedy))
         loss = -(torch.from_numpy(rewards - baseline) * log_p).mean() / config.units
         optimiser.zero_grad()
