@@ -21,8 +21,7 @@ from nas_proxy.scheduling.respect._policy import Policy
 
 __all__ = ["SHIPPED", "SMALL", "RespectScheduler", "load_policy", "save_policy", "save_weights", "small"]
 
-#: Made by ``nas-proxy train respect`` with its default arguments, while the schedules it imitates were polished by tabu
-#: search: annealing has replaced that, so the command gives slightly other weights today.
+#: Made by ``nas-proxy train respect --reinforce-steps 5000``.
 SHIPPED = Path(__file__).with_name("policy.safetensors")
 #: Made from it by ``nas-proxy compress respect -m 'L2 0.75 + distil'``.
 SMALL = Path(__file__).with_name("policy-small.safetensors")
