@@ -378,19 +378,20 @@ def compress(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="The folder; by default runs/compress-POLICY.")
     ] = None,
-    keep: Annotated[float, typer.Option(help="The share of the return that must be kept.")] = 0.95,
+    keep: Annotated[float, typer.Option(min=0.01, max=1.0, help="The share of the return that must be kept.")] = 0.95,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same policies.")] = 0,
 ) -> None:
     """Make a policy smaller: quantize, prune, distil; keep the smallest form that still does its work."""
-    from nas_proxy.compression import get_task, sweep
+    from nas_proxy.compression import get_task, parse_method, sweep
     from nas_proxy.compression.sweep import render
     from nas_proxy.devices._progress import show_progress
 
     if all_methods == bool(method):
         raise InputError("give --sweep to try the grid of methods, or --method, once or several times, to name some.")
+    methods = [str(parse_method(text)) for text in method]  # refused before the policy's observations are made
     folder = output or Path("runs") / f"compress-{policy.replace(':', '-')}"
     with show_progress("compressing") as on_progress:
-        found = sweep(get_task(policy), folder, methods=method, keep=keep, seed=seed, on_progress=on_progress)
+        found = sweep(get_task(policy), folder, methods=methods, keep=keep, seed=seed, on_progress=on_progress)
     Console().print(*render(found), f"{folder}: sweep.csv, sweep.json, sweep.png", sep="\n", soft_wrap=True)
 
 

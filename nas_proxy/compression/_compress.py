@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +23,7 @@ from nas_proxy.compression._pruning import prune
 from nas_proxy.compression._report import CompressionReport
 from nas_proxy.compression._returns import Evaluate, Kept, Returns, noise_of, returns
 from nas_proxy.compression._training import distil, train_rounded
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, naming
 from nas_proxy.threads import one_thread
 
 __all__ = ["CompressedPolicy", "Compressor", "compress"]
@@ -89,6 +90,8 @@ class Compressor:
             raise InputError(f"expected at least two seeds to evaluate with, found {len(seeds)}.")
         if not 0 < keep <= 1:
             raise InputError(f"keep must be above 0 and at most 1, found {keep!r}: 0.95 keeps 95 % of the return.")
+        if not math.isfinite(floor):
+            raise InputError(f"floor must be a number, found {floor!r}: the return that counts as nothing.")
         self.observations = Observations(observations)
         self.network = as_network(policy, self.observations)
         self.evaluate, self.seeds, self.floor, self.keep, self.seed = evaluate, list(seeds), floor, keep, seed
@@ -121,7 +124,8 @@ class Compressor:
         network, plain = self._smaller(method)
         model = plain if method.quantization is None else quantize(plain, method.quantization, self.observations)
         actor = Actor(model)
-        after = returns(self.evaluate, actor, self.seeds)
+        with naming(method):
+            after = returns(self.evaluate, actor, self.seeds)
         footprints = self._measure(actor, plain, method)
         report = CompressionReport(
             str(method), Returns.of(before), Returns.of(after), Kept.of(before, after, self.floor, paired=not noise),

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nas_proxy.compression._observations import Arrays, tensors
-from nas_proxy.errors import MissingDependencyError
+from nas_proxy.errors import InputError, MissingDependencyError
 
 __all__ = ["prune"]
 
@@ -21,6 +21,9 @@ def prune(network: nn.Module, norm: int, ratio: float, inputs: Arrays) -> nn.Mod
 
     After Fang et al., "DepGraph: Towards Any Structural Pruning" (CVPR 2023); a network that has a method ``pruned``
     does it itself (see :class:`nas_proxy.compression.Network`).
+
+    Raises:
+        InputError: no channel can go.
     """
     if hasattr(network, "pruned"):
         return cast(Any, network).pruned(norm, ratio)
@@ -41,10 +44,20 @@ def prune(network: nn.Module, norm: int, ratio: float, inputs: Arrays) -> nn.Mod
         ignored_layers=[network.get_submodule(name) for name in fixed],
         root_module_types=[nn.Linear, nn.modules.conv._ConvNd, nn.Embedding],
     )
+    before = _size(network)
     pruner.step()
+    if _size(network) == before:
+        raise InputError(
+            f"L{norm} {ratio:g} removes no channel of {type(network).__name__}: expected a ratio that takes a "
+            "channel of a hidden layer and leaves one. Layers of few channels take few ratios."
+        )
     for name in frozen:
         network.get_parameter(name).requires_grad_(False)
     return network
+
+
+def _size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _fixed_layers(network: nn.Module, example: tuple[torch.Tensor, ...]) -> list[str]:

@@ -61,14 +61,14 @@ class _ActorNetwork(nn.Module):
 def actor_network(policy: Any) -> nn.Module:
     """The network that acts in a policy of stable-baselines3, or in an algorithm's (with its ``VecNormalize``).
 
-    PPO, A2C and TRPO give means of actions or logits, SAC, TD3 and DDPG actions in -1..1, DQN values of actions.
+    PPO, A2C, TRPO and MaskablePPO (whose masks an ``evaluate`` has to apply) give means of actions or logits, SAC, TD3
+    and DDPG actions in -1..1, DQN values of actions.
 
     Raises:
         InputError: it is none of these.
         MissingDependencyError: stable-baselines3 is not installed.
     """
     try:
-        from stable_baselines3.common.policies import ActorCriticPolicy
         from stable_baselines3.common.preprocessing import is_image_space
         from stable_baselines3.dqn.policies import DQNPolicy
         from stable_baselines3.sac.policies import SACPolicy
@@ -80,7 +80,7 @@ def actor_network(policy: Any) -> nn.Module:
         ) from None
     normaliser = policy.get_vec_normalize_env() if hasattr(policy, "get_vec_normalize_env") else None
     policy = getattr(policy, "policy", policy)
-    if isinstance(policy, ActorCriticPolicy):
+    if hasattr(policy, "mlp_extractor") and hasattr(policy, "action_net"):  # those of sb3-contrib, too
         body = [policy.mlp_extractor.policy_net, policy.action_net]
         features = policy.pi_features_extractor
     elif isinstance(policy, SACPolicy):
@@ -92,7 +92,7 @@ def actor_network(policy: Any) -> nn.Module:
     else:
         raise InputError(
             f"found a policy of type {type(policy).__name__}: expected a torch.nn.Module, or a policy of "
-            "stable-baselines3's PPO, A2C, TRPO, SAC, TD3, DDPG or DQN with one array of observations."
+            "stable-baselines3's PPO, A2C, TRPO, MaskablePPO, SAC, TD3, DDPG or DQN with one array of observations."
         )
     image = policy.normalize_images and is_image_space(policy.observation_space)
     return _ActorNetwork(features, body, image, normaliser, isinstance(policy, DQNPolicy)).eval()
@@ -148,12 +148,28 @@ def rollout_observations(
 
 
 def to_action(space: Any, output: NDArray, squashed: bool) -> Any:
-    """What an actor's output row means in an action space: its largest entry, or numbers within the bounds."""
-    if not hasattr(space, "low"):
-        return int(output.argmax())
-    if squashed:
-        output = space.low + 0.5 * (output + 1.0) * (space.high - space.low)
-    return np.clip(output, space.low, space.high)
+    """What an actor's output row means in an action space: largest entries, signs, or numbers within the bounds.
+
+    Raises:
+        InputError: the space has several parts.
+    """
+    from gymnasium import spaces
+
+    match space:
+        case spaces.Discrete():
+            return int(output.argmax() + space.start)
+        case spaces.MultiDiscrete():
+            parts = np.split(output, np.cumsum(space.nvec)[:-1])
+            return np.array([part.argmax() for part in parts]) + space.start
+        case spaces.MultiBinary():
+            return (output > 0).astype(np.int8)
+        case spaces.Box():
+            scaled = space.low + 0.5 * (output + 1.0) * (space.high - space.low) if squashed else output
+            return np.clip(scaled, space.low, space.high)
+    raise InputError(
+        f"actions are of {type(space).__name__}: expected a Box, or Discrete, MultiDiscrete or MultiBinary ones. Write "
+        "an evaluate of your own for others."
+    )
 
 
 def _row(observation: Any) -> NDArray[np.float32]:

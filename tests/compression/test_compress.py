@@ -179,6 +179,16 @@ def test_returns_that_are_no_numbers(compressor: Compressor, value: float) -> No
         _evaluated_by(compressor, lambda policy, seed: value)("PTDQ")
 
 
+def test_a_return_that_is_no_number_after_compression_names_the_method(compressor: Compressor) -> None:
+    original = compressor.float32
+
+    def evaluate(policy: Any, seed: int) -> float:
+        return 1.0 if policy.model == original.model else float("nan")
+
+    with pytest.raises(InputError, match=r"^PTDQ: evaluate gave the return nan for seed 0"):
+        _evaluated_by(compressor, evaluate)("PTDQ")
+
+
 def test_a_return_of_another_type(compressor: Compressor) -> None:
     with pytest.raises(InputError, match="evaluate gave NoneType for seed 0"):
         _evaluated_by(compressor, lambda policy, seed: None)("PTDQ")
@@ -192,5 +202,7 @@ def test_returns_below_the_floor(compressor: Compressor) -> None:
 def test_too_few_seeds_and_a_strange_share() -> None:
     with pytest.raises(InputError, match="at least two seeds"):
         compress(actor(), "float32", follow(), observations(), seeds=[1])
+    with pytest.raises(InputError, match="floor must be a number, found nan"):
+        compress(actor(), "float32", follow(), observations(), floor=float("nan"))
     with pytest.raises(InputError, match="keep must be above 0"):
         compress(actor(), "float32", follow(), observations(), keep=95)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from nas_proxy.compression._pruning import prune
+from nas_proxy.errors import InputError
 
 from ._tasks import actor, observations
 
@@ -32,6 +33,11 @@ class Residual(nn.Module):
 def test_share_of_every_layer(norm: int) -> None:
     smaller = prune(actor(20), norm, 0.25, INPUTS)
     assert [(layer.in_features, layer.out_features) for layer in smaller[::2]] == [(4, 15), (15, 15), (15, 2)]
+
+
+def test_a_ratio_that_removes_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"L2 0\.95 removes no channel of Sequential: expected a ratio"):
+        prune(actor(8), 2, 0.95, INPUTS)
 
 
 def test_channels_of_least_norm_go() -> None:

@@ -66,6 +66,46 @@ def test_a_policy_is_compressed_and_plays() -> None:
     assert report.times_smaller > 1
 
 
+class Choices(gymnasium.Env):
+    """Several choices at once."""
+
+    observation_space = gymnasium.spaces.Box(-1, 1, (3,), np.float32)
+
+    def __init__(self, space: gymnasium.Space) -> None:
+        self.action_space = space
+
+    def reset(self, **_: Any) -> Any:
+        return np.zeros(3, np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        return np.zeros(3, np.float32), float(np.sum(action)), True, False, {}
+
+
+@pytest.mark.parametrize(
+    "space", [gymnasium.spaces.MultiDiscrete([3, 4]), gymnasium.spaces.MultiBinary(5), gymnasium.spaces.Discrete(4)]
+)
+def test_several_choices_at_once(space: gymnasium.Space) -> None:
+    model = sb3.PPO("MlpPolicy", Choices(space), seed=0, device="cpu")
+    network, rng = actor_network(model), np.random.default_rng(0)
+    for _ in range(20):
+        seen = rng.uniform(-1, 1, (1, 3)).astype(np.float32)
+        with torch.no_grad():
+            action = to_action(space, network(torch.from_numpy(seen)).numpy()[0], squashed=False)
+        np.testing.assert_array_equal(action, model.predict(seen, deterministic=True)[0][0])
+
+
+def test_actions_of_several_parts_are_refused() -> None:
+    space = gymnasium.spaces.Dict({"a": gymnasium.spaces.Discrete(2)})
+    with pytest.raises(InputError, match="actions are of Dict: expected a Box, or Discrete"):
+        episode_return(lambda: Choices(space))(lambda x: np.zeros((1, 2)), 0)
+
+
+def test_a_masked_policy_is_taken() -> None:
+    contrib = pytest.importorskip("sb3_contrib")
+    model = contrib.MaskablePPO("MlpPolicy", Choices(gymnasium.spaces.Discrete(4)), seed=0, device="cpu")
+    assert actor_network(model)(torch.zeros(2, 3)).shape == (2, 4)
+
+
 def test_another_kind_of_policy() -> None:
     with pytest.raises(InputError, match="found a policy of type dict"):
         actor_network({})

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nas_proxy.cli import app
-from nas_proxy.compression import get_task, register_task, sweep, tasks
+from nas_proxy.compression import Task, get_task, register_task, sweep, tasks
 from nas_proxy.errors import InputError, UnknownNameError
 
 from . import _tasks
@@ -35,6 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     name = f"{_tasks.__name__}:task"
     result = CliRunner().invoke(app, ["compress", name, "--sweep", "-o", str(path)])
     assert result.exit_code == 0, result.output
+    assert "Fastest that keep the return: " in result.output
     assert "Chosen: L2 0.5 + distil 20" in result.output or "Chosen: float32" in result.output
     assert (path / "methods" / "float32.json").stat().st_mtime_ns == before
     return path
@@ -83,6 +84,16 @@ def test_names() -> None:
         get_task(f"{_tasks.__name__}:nothing")
     register_task("follower", _tasks.task)
     assert np.shape(get_task("follower").observations) == (300, 4)
+
+
+def test_methods_are_refused_before_the_policy_is_made() -> None:
+    def never() -> Task:
+        raise AssertionError("the policy was made")
+
+    register_task("never", never)
+    result = CliRunner().invoke(app, ["compress", "never", "-m", "L2 1.5"])
+    assert isinstance(result.exception, InputError)
+    assert "above 0 and below 1, found 1.5" in str(result.exception)
 
 
 def test_the_command_wants_a_sweep_or_methods() -> None:

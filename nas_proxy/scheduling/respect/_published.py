@@ -63,7 +63,9 @@ class PointerNetwork(nn.Module):
         placed = torch.gather(embedded, 1, order[:, :-1, None].expand(-1, -1, embedded.shape[-1]))
         chosen = (order[:, :, None] == torch.arange(order.shape[1])).float()
         taken = chosen.cumsum(dim=1) - chosen
-        return self._log_p(self.reference(encoded), self.decoder(torch.cat([start, placed], dim=1), state)[0], taken > 0)
+        return self._log_p(
+            self.reference(encoded), self.decoder(torch.cat([start, placed], dim=1), state)[0], taken > 0
+        )
 
     def decode(
         self, features: torch.Tensor, generator: torch.Generator | None = None
