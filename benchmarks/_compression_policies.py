@@ -42,7 +42,7 @@ class Cell:
 #: Steps of training: as long as this machine's hour allows, each clearly better than random (the table says how much).
 STEPS = {
     ("PPO", "CartPole-v1"): 40_000, ("DQN", "CartPole-v1"): 40_000,
-    ("PPO", "InvertedPendulum-v5"): 40_000, ("SAC", "InvertedPendulum-v5"): 4_000,
+    ("PPO", "InvertedPendulum-v5"): 40_000, ("SAC", "InvertedPendulum-v5"): 12_000,
     ("PPO", "Hopper-v5"): 120_000, ("SAC", "Hopper-v5"): 12_000,
     ("PPO", "HalfCheetah-v5"): 150_000, ("SAC", "HalfCheetah-v5"): 30_000,
 }  # fmt: skip
