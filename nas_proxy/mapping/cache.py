@@ -53,7 +53,8 @@ class MappingCache:
             history = np.full(problem.budget, np.nan)
             for evaluation, value in found["improvements"]:
                 history[evaluation:] = value
-            result = SearchResult(mapping, costs, float(history[-1]), history, int(found["evaluations"]))
+            spent = int(found["evaluations"])
+            result = SearchResult(mapping, costs, float(history[-1]), history, spent, problem.max_cycles)
         except (ValueError, KeyError, TypeError, IndexError):
             return None
         return result if costs.valid[0] and np.isclose(problem.value(costs)[0], result.value, atol=1e-9) else None

@@ -170,6 +170,21 @@ class CostModel:
             violation=violation,
         )
 
+    def least_cycles(self) -> dict[str, float]:
+        """Cycles that no mapping can do without, by what needs them: ``"compute"`` (all PEs busy) and ``"DRAM"`` (each
+        word of W, I and O that is used passes once)."""
+        layer, (weights, _, outputs) = self.layer, self.layer.words
+        kernels = zip((layer.p, layer.q), (layer.r, layer.s), layer.stride, layer.dilation, strict=True)
+        used = [
+            len(np.unique(np.add.outer(np.arange(size) * stride, np.arange(taps) * dilation)))
+            for size, taps, stride, dilation in kernels
+        ]  # rows and columns of inputs; a stride may skip some
+        inputs = layer.n * layer.g * layer.c * used[0] * used[1]
+        return {
+            "compute": float(np.ceil(layer.macs / self.accelerator.num_pes)),
+            "DRAM": float(self._level_cycles(self._buffers[2], weights + inputs, outputs, 1)),
+        }
+
     @staticmethod
     def _totals_of(buffers):
         """Matrix (27, 9) from accesses to reads, writes (fills and updates) and energy of each level."""

@@ -50,9 +50,10 @@ class SearchResult:
 
     Attributes:
         mapping: a batch of one, and its ``costs``.
-        value: natural logarithm of the objective (pJ times cycles, cycles or pJ).
+        value: natural logarithm of the objective (pJ times cycles, cycles or pJ), with the penalty of a missed limit.
         history: ``(budget,)`` best value after each evaluation.
         evaluations: how many were spent; fewer than the budget only where the space has no more mappings.
+        max_cycles: the latency limit that was set; where ``limit_met`` is false, no mapping within it was found.
     """
 
     mapping: Mappings
@@ -60,6 +61,12 @@ class SearchResult:
     value: float
     history: NDArray[np.float64]
     evaluations: int
+    max_cycles: float | None = None
+
+    @property
+    def limit_met(self) -> bool:
+        """Whether the mapping is within the latency limit; true where there is none."""
+        return self.max_cycles is None or float(self.costs.cycles[0]) <= self.max_cycles
 
 
 class Problem:
@@ -75,7 +82,7 @@ class Problem:
 
     Raises:
         InputError: the accelerator cannot run the layer, the budget is not positive, or the latency limit is below
-            what the array could do at full utilisation.
+            what the array could do at full utilisation, or DRAM at one pass of each word.
         UnknownNameError: no such objective.
     """
 
@@ -95,18 +102,19 @@ class Problem:
         if isinstance(budget, bool) or not isinstance(budget, (int, np.integer)) or budget < 1:
             raise InputError(f"the budget must be a positive number of evaluations, found {budget!r}.")
         self.model = CostModel(layer, accelerator, counting)
-        least = layer.macs / accelerator.num_pes
         if max_cycles is not None:
             if objective != "energy":
                 raise InputError(f"max_cycles limits the latency of objective 'energy', not of {objective!r}.")
-            if not max_cycles >= least:
-                raise InputError(
-                    f"no mapping of {layer} takes at most {max_cycles:g} cycles: {layer.macs} MACs on "
-                    f"{accelerator.num_pes} PEs take at least {np.ceil(least):.0f}."
-                )
+            least = self.model.least_cycles()
+            if not max_cycles >= max(least.values()):
+                reason = f"{layer.macs} MACs on {accelerator.num_pes} PEs take at least {least['compute']:.0f}."
+                if least["DRAM"] > least["compute"]:
+                    reason = f"reading W and I from DRAM and writing O once takes at least {least['DRAM']:.0f}."
+                raise InputError(f"no mapping of {layer} takes at most {max_cycles:g} cycles: {reason}")
         self.space = MappingSpace(layer, accelerator, pad)
         self.objective, self.budget, self.max_cycles = objective, int(budget), max_cycles
         self.best: NDArray[np.int64] | None = None
+        self._best = (True, np.inf)  # whether it misses the latency limit, and its value
         self._history: list[float] = []
         self._known: dict[bytes, tuple[float, NDArray[np.float64]]] = {}
         self._idle = 0
@@ -184,10 +192,13 @@ class Problem:
         if len(new):
             costs = self.model.evaluate(mappings[new])
             values, metrics = self.value(costs), _metrics(costs)
-            for i, value, metric in zip(new, values, metrics, strict=True):
+            missed = np.zeros(len(new), dtype=bool)
+            if self.max_cycles is not None:  # the penalty alone would let much less energy buy a slightly missed limit
+                missed = ~costs.valid | (costs.cycles > self.max_cycles)
+            for i, value, metric, miss in zip(new, values, metrics, missed, strict=True):
                 self._known[keys[i]] = (float(value), metric)
-                if not self._history or value < self._history[-1]:
-                    self.best = choices[i].copy()
+                if self.best is None or (bool(miss), float(value)) < self._best:
+                    self.best, self._best = choices[i].copy(), (bool(miss), float(value))
                 self._history.append(min(float(value), self._history[-1] if self._history else np.inf))
         self._idle = 0 if len(new) else self._idle + len(keys)
         if not self.left or self._idle > _IDLE:
@@ -202,7 +213,7 @@ class Problem:
         mapping = self.space.mappings(self.best[None])
         history = np.full(self.budget, self._history[-1])
         history[: self.spent] = self._history
-        return SearchResult(mapping, self.model.evaluate(mapping), self._history[-1], history, self.spent)
+        return SearchResult(mapping, self.model.evaluate(mapping), self._best[1], history, self.spent, self.max_cycles)
 
     def _bounds(self) -> tuple[float, float]:
         """Values of the worst sensible mapping (all loops at DRAM, no buffer) and of the ideal."""

@@ -34,6 +34,8 @@ def render(layer: Layer, accelerator: Accelerator, result: SearchResult) -> Rend
         f"RF {costs.occupancy[0, 0]:.1%}, GLB {costs.occupancy[0, 1]:.1%} full\n"
         f"{result.evaluations} evaluations"
     )
+    if not result.limit_met:
+        summary += f"\n[bold red]limit of {result.max_cycles:,.0f} cycles not met: {cycles:,.0f}[/]"
     words = Table(title="words moved", title_justify="left")
     for column in ("", *LEVELS):
         words.add_column(column, justify="right" if column else "left")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from io import StringIO
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.mapping.features import features
@@ -12,6 +15,7 @@ from nas_proxy.mapping.mappers import map_problem
 from nas_proxy.mapping.mappers._memory import Memory
 from nas_proxy.mapping.mappers.clusters import cluster_agents, effects
 from nas_proxy.mapping.problem import BudgetSpentError, Problem
+from nas_proxy.mapping.show import render
 from nas_proxy.testing.mappers import small_accelerator as accelerator
 
 LAYER = Layer(k=16, c=8, p=8, q=8, r=3, s=3)
@@ -59,8 +63,48 @@ def test_energy_under_a_latency_limit():
     fast = map_problem(Problem(LAYER, accelerator(), "latency", budget=300), "marl-without-critic")
     limit = float(np.sqrt(free.costs.cycles[0] * fast.costs.cycles[0]))
     both = map_problem(Problem(LAYER, accelerator(), "energy", budget=300, max_cycles=limit), "marl-without-critic")
+    assert both.limit_met
     assert both.costs.cycles[0] <= limit
     assert both.value == pytest.approx(np.log(both.costs.energy_pj[0]))
+
+
+def test_a_mapping_within_the_limit_is_better_than_any_beyond_it():
+    free = Problem(LAYER, accelerator(), "energy", budget=400)
+    choices = free.space.sample(np.random.default_rng(0), 400)
+    costs = free.model.evaluate(free.space.mappings(choices))
+    for limit in np.quantile(costs.cycles, [0.01, 0.2, 0.5]):
+        limited = Problem(LAYER, accelerator(), "energy", budget=500, max_cycles=float(limit))
+        limited.evaluate(choices)
+        result = limited.result()
+        within = costs.valid & (costs.cycles <= limit)
+        assert result.limit_met
+        assert result.value == pytest.approx(np.log(costs.energy_pj[within].min()))
+
+
+def test_a_limit_that_was_not_met_is_said():
+    problem = Problem(LAYER, accelerator(), "energy", budget=2, max_cycles=2304)
+    problem.evaluate(problem.space.sample(np.random.default_rng(0), 1))
+    result = problem.result()
+    assert not result.limit_met
+    shown = Console(width=120, file=StringIO(), record=True)
+    shown.print(render(LAYER, accelerator(), result))
+    assert f"limit of 2,304 cycles not met: {result.costs.cycles[0]:,.0f}" in shown.export_text()
+
+
+@pytest.mark.parametrize("counting", ["physical", "timeloop"])
+@pytest.mark.parametrize(
+    "layer",
+    [LAYER, Layer(k=8, c=4, p=6, q=6, stride=(2, 2)), Layer(k=4, c=4, p=5, q=7, r=3, s=2, dilation=(2, 3)),
+     Layer("fc", k=96, c=128), Layer("gemm", g=3, p=8, k=12, c=4)],
+    ids=["conv", "strided", "dilated", "fc", "gemm"],
+)  # fmt: skip
+def test_no_mapping_is_faster_than_the_least_cycles(layer, counting):
+    problem = Problem(layer, accelerator(), budget=9, counting=counting)
+    costs = problem.model.evaluate(problem.space.mappings(problem.space.sample(np.random.default_rng(0), 1000)))
+    least = problem.model.least_cycles()
+    assert (costs.compute_cycles >= least["compute"]).all()
+    assert costs.level_cycles[:, 2].min() >= least["DRAM"]
+    assert costs.cycles.min() <= 3 * max(least.values())
 
 
 @pytest.mark.parametrize(
@@ -75,12 +119,18 @@ def test_energy_under_a_latency_limit():
             InputError,
             "no mapping of conv .* takes at most 100 cycles: 73728 MACs on 32 PEs take at least 2304",
         ),
+        (
+            {"layer": Layer("fc", c=4096, k=1000), "objective": "energy", "budget": 9, "max_cycles": 200_000},
+            InputError,
+            "no mapping of fc .* takes at most 200000 cycles: reading W and I from DRAM and writing O once takes at "
+            "least 2050048",
+        ),
         ({"objective": "energy", "budget": 9, "max_cycles": float("nan")}, InputError, "takes at most nan cycles"),
     ],
 )
 def test_problems_that_cannot_be(arguments, error, message):
     with pytest.raises(error, match=message):
-        Problem(LAYER, accelerator(), **arguments)
+        Problem(**{"layer": LAYER, "accelerator": accelerator(), **arguments})
 
 
 def test_nothing_evaluated_is_no_result():
