@@ -1,11 +1,12 @@
 """A network on a pipeline of devices: exact, learned and commercial ways to cut it into stages."""
 
 from nas_proxy.scheduling._base import Scheduler, get_scheduler, register_scheduler, schedulers
-from nas_proxy.scheduling._problem import HOST, PipelineProblem, Schedule, Tensor, evaluate
+from nas_proxy.scheduling._problem import HOST, DoesNotFitError, PipelineProblem, Schedule, Tensor, evaluate
 from nas_proxy.scheduling.synthetic import synthetic_problem
 
 __all__ = [
     "HOST",
+    "DoesNotFitError",
     "PipelineProblem",
     "Schedule",
     "Scheduler",

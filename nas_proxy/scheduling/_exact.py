@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError
 from nas_proxy.scheduling._heuristics import DPScheduler
-from nas_proxy.scheduling._problem import HOST, PipelineProblem, Schedule, evaluate
+from nas_proxy.scheduling._problem import HOST, DoesNotFitError, PipelineProblem, Schedule, evaluate
 
 __all__ = ["IdealDPScheduler", "MILPScheduler", "TooManyIdealsError"]
 
 _TOLERANCE = 1e-6
+_INFEASIBLE = 2  # status of scipy.optimize.milp
 
 
 class TooManyIdealsError(InputError):
@@ -41,9 +43,8 @@ class IdealDPScheduler:
         except TooManyIdealsError:
             if self.strict:
                 raise
-            return replace(
-                DPScheduler(orders=20).schedule(problem), scheduler=self.name, bound_ms=problem.lower_bound_ms
-            )
+            found = DPScheduler(orders=20, name=self.name).schedule(problem)
+            return replace(found, bound_ms=problem.lower_bound_ms)
         schedule = evaluate(problem, _best_chain(problem, ideals), self.name)
         return replace(schedule, bound_ms=schedule.bottleneck_ms, optimal=True)
 
@@ -125,9 +126,10 @@ class MILPScheduler:
     def schedule(self, problem: PipelineProblem) -> Schedule:
         from scipy.optimize import milp
 
-        fallback = DPScheduler(orders=20).schedule(problem)
+        heuristic = DPScheduler(orders=20, name=self.name)
         if problem.stages == 1:
-            return replace(fallback, scheduler=self.name, bound_ms=fallback.bottleneck_ms, optimal=True)
+            only = heuristic.schedule(problem)
+            return replace(only, bound_ms=only.bottleneck_ms, optimal=True)
         model = _Model(problem)
         result = milp(
             model.objective, integrality=model.integrality, bounds=model.bounds, constraints=model.constraints(),
@@ -136,13 +138,23 @@ class MILPScheduler:
         bound = problem.lower_bound_ms
         if result.mip_dual_bound is not None and np.isfinite(result.mip_dual_bound):
             bound = max(bound, float(result.mip_dual_bound))
-        best = fallback
-        if result.x is not None:  # HiGHS can stop without a solution, or with an error
-            found = evaluate(problem, model.stage_of(result.x), self.name)
-            best = min(found, fallback, key=lambda schedule: schedule.bottleneck_ms)
+        found: list[Schedule] = []
+        with suppress(DoesNotFitError):
+            if result.x is not None:  # HiGHS can stop without a solution, or with an error
+                found.append(evaluate(problem, model.stage_of(result.x), self.name))
+        with suppress(DoesNotFitError):
+            found.append(heuristic.schedule(problem))
+        if not found:
+            proven = result.status == _INFEASIBLE
+            raise DoesNotFitError(
+                f"no cut into {problem.stages} stages fits their caches of {problem.cache_bytes:,.0f} bytes"
+                f"{'' if proven else f' as far as milp saw in {self.time_limit_s:g} s'}, and the device cannot stream: "
+                f"use more stages{'' if proven else ', or a greater time_limit_s'}."
+            )
+        best = min(found, key=lambda schedule: schedule.bottleneck_ms)
         bound = min(bound, best.bottleneck_ms)
         optimal = best.bottleneck_ms - bound <= max(self.gap, _TOLERANCE) * best.bottleneck_ms
-        return replace(best, scheduler=self.name, bound_ms=bound, optimal=optimal)
+        return replace(best, bound_ms=bound, optimal=optimal)
 
 
 class _Model:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,10 +18,14 @@ if TYPE_CHECKING:
     from nas_proxy.devices.edge_tpu import EdgeTPUDevice
     from nas_proxy.graph import TensorGraph
 
-__all__ = ["HOST", "PipelineProblem", "Schedule", "Tensor", "evaluate"]
+__all__ = ["HOST", "DoesNotFitError", "PipelineProblem", "Schedule", "Tensor", "evaluate"]
 
 #: The producer of the network's inputs.
 HOST = -1
+
+
+class DoesNotFitError(InputError):
+    """Parameters exceed the caches of devices that cannot stream."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,8 @@ class PipelineProblem:
         names: what the units are called, in messages and tables.
 
     Raises:
-        InputError: a cycle, a disconnected unit, no cache, no stages, or a unit that fits no stage; names the unit.
+        InputError: a cycle, a disconnected unit, a number out of range or arrays of different lengths.
+        DoesNotFitError: a unit that fits no stage, or a network that fits not even all of them; names the unit.
     """
 
     time_ms: NDArray[np.float64]
@@ -192,6 +198,7 @@ def evaluate(problem: PipelineProblem, stage_of: Sequence[int] | NDArray, schedu
 
     Raises:
         InputError: it has not one stage a unit, a stage is out of range, or a tensor goes backwards (names the units).
+        DoesNotFitError: a stage exceeds the cache of a device that cannot stream (names its largest unit).
     """
     stages = np.asarray(stage_of, dtype=np.int64)
     if stages.shape != (problem.n,):
@@ -213,27 +220,61 @@ def evaluate(problem: PipelineProblem, stage_of: Sequence[int] | NDArray, schedu
     time_ms = np.bincount(stages, problem.time_ms, problem.stages)
     parameters = np.bincount(stages, problem.parameter_bytes, problem.stages)
     stage_ms = problem.segment_ms(time_ms, parameters, crossing[:-1] + crossing[1:])
+    for stage in np.flatnonzero(np.isinf(problem._stream(parameters)))[:1]:
+        largest = int(np.argmax(np.where(stages == stage, problem.parameter_bytes, -1)))
+        found = f"{scheduler} found no cut that fits {problem.stages} stage(s): " if scheduler else ""
+        raise DoesNotFitError(
+            f"{found}stage {stage} would hold {parameters[stage]:,.0f} bytes of parameters "
+            f"({problem.parameter_bytes[largest]:,.0f} of them in {problem.names[largest]}), its cache takes "
+            f"{problem.cache_bytes:,.0f} bytes, and the device cannot stream. Use more stages; where a cut fits, "
+            "the exact schedulers milp and ideal_dp find it."
+        )
     return Schedule(tuple(stages.tolist()), tuple(stage_ms.tolist()), scheduler)
 
 
 def _check(problem: PipelineProblem) -> None:
     if problem.n == 0:
         raise InputError("there is nothing to schedule: the network has no operators.")
-    if problem.stages < 1:
-        raise InputError(f"a pipeline needs at least one stage, found {problem.stages}.")
+    if not isinstance(problem.stages, Integral) or problem.stages < 1:
+        raise InputError(f"a pipeline needs at least one stage, a whole number, found {problem.stages}.")
+    for name in ("time_ms", "parameter_bytes", "names"):
+        if np.shape(getattr(problem, name)) != (problem.n,):
+            found = np.shape(getattr(problem, name))
+            raise InputError(f"{name} has shape {found}: expected one for each of {problem.n} units.")
     for name in ("cache_bytes", "link_bytes_per_ms"):
         if not getattr(problem, name) > 0:
             raise InputError(f"{name} must be positive, found {getattr(problem, name)}.")
+    for name in ("stream_bytes_per_ms", "stage_ms"):
+        if not getattr(problem, name) >= 0:
+            raise InputError(f"{name} must be 0 or more, found {getattr(problem, name)}.")
     for name in ("time_ms", "parameter_bytes"):
         for unit in np.flatnonzero(~(getattr(problem, name) >= 0) | ~np.isfinite(getattr(problem, name)))[:1]:
             raise InputError(f"{problem.names[unit]}: {name} is {getattr(problem, name)[unit]}: expected 0 or more.")
+    for tensor in problem.tensors:
+        if not tensor.bytes >= 0:
+            raise InputError(f"a tensor must have 0 bytes or more, found {tensor}.")
+        if not HOST <= tensor.producer < problem.n or not all(0 <= unit < problem.n for unit in tensor.consumers):
+            raise InputError(f"a tensor joins units that are not among 0 to {problem.n - 1}: {tensor}.")
     _topological_order(problem)
-    for unit in np.flatnonzero(np.isinf(problem._stream(problem.parameter_bytes)))[:1]:
-        raise InputError(
-            f"{problem.names[unit]} fits no stage: {problem.parameter_bytes[unit] / 1e6:.2f} MB of parameters, a cache "
-            f"of {problem.cache_bytes / 1e6:.2f} MB, and the device cannot stream."
-        )
+    _check_fits(problem)
     _check_connected(problem)
+
+
+def _check_fits(problem: PipelineProblem) -> None:
+    """That all caches together hold the parameters, and one the largest unit's, where devices cannot stream."""
+    largest, total = int(problem.parameter_bytes.argmax()), problem.parameter_bytes.sum()
+    if np.isinf(problem._stream(problem.parameter_bytes[largest])):
+        raise DoesNotFitError(
+            f"{problem.names[largest]} fits no stage: {problem.parameter_bytes[largest]:,.0f} bytes of parameters, a "
+            f"cache of {problem.cache_bytes:,.0f} bytes, and the device cannot stream."
+        )
+    if problem.stream_bytes_per_ms == 0 and total > problem.stages * problem.cache_bytes:
+        raise DoesNotFitError(
+            f"the network fits no {problem.stages} stage(s): {total:,.0f} bytes of parameters "
+            f"({problem.parameter_bytes[largest]:,.0f} of them in {problem.names[largest]}), caches of "
+            f"{problem.cache_bytes:,.0f} bytes each, and the device cannot stream: it takes "
+            f"{np.ceil(total / problem.cache_bytes):.0f} stages at least."
+        )
 
 
 def _topological_order(problem: PipelineProblem) -> list[int]:

@@ -11,10 +11,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
-from nas_proxy.scheduling import HOST, PipelineProblem, Scheduler, Tensor, evaluate, get_scheduler, synthetic_problem
+from nas_proxy.scheduling import (
+    HOST,
+    DoesNotFitError,
+    PipelineProblem,
+    Scheduler,
+    Tensor,
+    evaluate,
+    get_scheduler,
+    synthetic_problem,
+)
 
 __all__ = ["CHECKS", "chain", "wide"]
 
@@ -99,6 +109,16 @@ def check_one_node(scheduler: Scheduler) -> None:
         assert len(schedule.stage_of) == 1
 
 
+def check_no_cut_that_fits_is_an_error(scheduler: Scheduler) -> None:
+    """Three units of 100 bytes on two devices that keep 150 and cannot stream: refused, never an infinite time."""
+    problem = replace(chain(3, 2), parameter_bytes=np.full(3, 100.0), cache_bytes=150.0, stream_bytes_per_ms=0.0)
+    try:
+        schedule = scheduler.schedule(problem)
+    except DoesNotFitError:
+        return
+    raise AssertionError(f"expected a DoesNotFitError, found {schedule}")
+
+
 def check_one_stage(scheduler: Scheduler) -> None:
     """One device takes everything."""
     assert set(scheduler.schedule(wide(stages=1)).stage_of) == {0}
@@ -117,6 +137,7 @@ CHECKS: list[Callable[[Scheduler], None]] = [
     check_never_worse_than_dp,
     check_deterministic,
     check_one_node,
+    check_no_cut_that_fits_is_an_error,
     check_one_stage,
     check_more_stages_than_nodes,
 ]

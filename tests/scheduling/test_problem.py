@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_proxy.errors import InputError
-from nas_proxy.scheduling import HOST, PipelineProblem, Tensor, evaluate, get_scheduler, synthetic_problem
+from nas_proxy.scheduling import (
+    HOST,
+    DoesNotFitError,
+    PipelineProblem,
+    Tensor,
+    evaluate,
+    get_scheduler,
+    synthetic_problem,
+)
 from nas_proxy.scheduling._orders import best_cut, bottlenecks, random_orders
 from nas_proxy.scheduling._refine import refine
 from nas_proxy.testing.schedulers import chain
@@ -67,9 +75,16 @@ def test_wrong_schedules_are_named():
     [
         ({"cache_bytes": 0.0}, "cache_bytes must be positive, found 0"),
         ({"link_bytes_per_ms": 0.0}, "link_bytes_per_ms must be positive"),
-        ({"stages": 0}, "at least one stage, found 0"),
+        ({"stages": 0}, "at least one stage, a whole number, found 0"),
+        ({"stages": 2.5}, "a whole number, found 2.5"),
+        ({"stream_bytes_per_ms": -1.0}, "stream_bytes_per_ms must be 0 or more, found -1"),
+        ({"stage_ms": -0.5}, "stage_ms must be 0 or more, found -0.5"),
+        ({"parameter_bytes": np.zeros(3)}, r"parameter_bytes has shape \(3,\): expected one for each of 4 units"),
+        ({"names": ("a", "b")}, r"names has shape \(2,\): expected one for each of 4 units"),
+        ({"tensors": (Tensor(0, (1, 2, 4), 1),)}, "units that are not among 0 to 3: .*consumers=.1, 2, 4."),
+        ({"tensors": (Tensor(0, (1, 2, 3), -1),)}, "0 bytes or more, found .*bytes=-1"),
         ({"time_ms": np.array([1.0, np.nan, 1.0, 1.0])}, "b: time_ms is nan"),
-        ({"stream_bytes_per_ms": 0.0}, "c fits no stage: 0.00 MB of parameters"),
+        ({"stream_bytes_per_ms": 0.0}, "c fits no stage: 250 bytes of parameters, a cache of 200 bytes"),
         ({"tensors": (Tensor(0, (1,), 1), Tensor(1, (2,), 1), Tensor(2, (1, 3), 1))}, "cycle at or before b"),
         ({"tensors": (Tensor(0, (1,), 1), Tensor(2, (3,), 1))}, "not connected: no tensor joins c to a"),
     ],
@@ -77,6 +92,16 @@ def test_wrong_schedules_are_named():
 def test_bad_problems_are_named(changes, message):
     with pytest.raises(InputError, match=message):
         diamond(**changes)
+
+
+def test_a_network_that_fits_no_pipeline_without_streaming_is_refused():
+    made = {"stream_bytes_per_ms": 0.0, "parameter_bytes": np.array([90.0, 100.0, 150.0, 90.0]), "cache_bytes": 200.0}
+    message = r"fits no 2 stage\(s\): 430 bytes of parameters \(150 of them in c\), caches of 200 .* 3 stages at least"
+    with pytest.raises(DoesNotFitError, match=message):
+        diamond(**made, stages=2)
+    with pytest.raises(DoesNotFitError, match=r"^stage 1 would hold 250 bytes of parameters \(150 of them in c\)"):
+        evaluate(diamond(**made), [0, 1, 1, 2])
+    assert evaluate(diamond(**made), [0, 0, 1, 2]).bottleneck_ms < np.inf
 
 
 def test_nothing_to_schedule():

@@ -1,14 +1,18 @@
 """Every scheduler against the conformance suite; exact ones against brute force."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import OptimizeResult
 
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.scheduling import (
+    DoesNotFitError,
     PipelineProblem,
     Schedule,
+    Tensor,
     evaluate,
     get_scheduler,
     register_scheduler,
@@ -72,6 +76,33 @@ def test_the_compilers_segments_by_hand():
     )
     # share 4 MB: 3 | 3 + 1 | 4 and the rest
     assert get_scheduler("compiler").schedule(problem).stage_of == (0, 1, 1, 2, 2)
+
+
+@pytest.mark.parametrize("name", ["ideal_dp", "milp", "respect"])
+def test_without_streaming_a_cut_that_fits_is_found_where_the_execution_order_has_none(name):
+    # only {0, 3} and {1, 2} fit, and unit 3 comes last in execution order
+    problem = PipelineProblem(
+        time_ms=np.ones(4),
+        parameter_bytes=np.array([20.0, 60.0, 60.0, 100.0]),
+        tensors=(Tensor(0, (1, 3), 1), Tensor(1, (2,), 1), Tensor(2, (), 1, True), Tensor(3, (), 1, True)),
+        stages=2,
+        cache_bytes=120.0,
+        stream_bytes_per_ms=0.0,
+        link_bytes_per_ms=1e6,
+    )
+    with pytest.raises(DoesNotFitError, match=r"dp found no cut that fits 2 stage\(s\): stage 1 would hold 240 bytes"):
+        get_scheduler("dp").schedule(problem)
+    assert get_scheduler(name).schedule(problem).stage_of == (0, 1, 1, 0)
+
+
+def test_milp_says_whether_no_cut_fits_or_none_was_found(monkeypatch):
+    problem = replace(chain(3, 2), parameter_bytes=np.full(3, 100.0), cache_bytes=150.0, stream_bytes_per_ms=0.0)
+    with pytest.raises(DoesNotFitError, match="no cut into 2 stages fits their caches of 150 bytes"):
+        get_scheduler("milp").schedule(problem)
+    stopped = OptimizeResult(x=None, status=1, mip_dual_bound=None)
+    monkeypatch.setattr("scipy.optimize.milp", lambda *_, **__: stopped)
+    with pytest.raises(DoesNotFitError, match=r"as far as milp saw in 60 s, .* or a greater time_limit_s"):
+        get_scheduler("milp").schedule(problem)
 
 
 def test_best_of_more_orders_is_no_worse():

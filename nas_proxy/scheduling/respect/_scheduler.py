@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nas_proxy import files
 from nas_proxy.errors import InputError
-from nas_proxy.scheduling._orders import best_cut, bottlenecks, random_orders
+from nas_proxy.scheduling._orders import best_cut, best_cuts, bottlenecks, random_orders
 from nas_proxy.scheduling._problem import PipelineProblem, Schedule, evaluate
 from nas_proxy.scheduling._refine import refine
 from nas_proxy.scheduling.respect._draw import draw_orders
@@ -68,7 +68,7 @@ class RespectScheduler:
         if self.samples > 1:
             best.append(_best_first(problem, random_orders(problem, self.samples, rng)))
         chosen = [order for both in zip(*best, strict=False) for order in both][: self.polished]
-        starts = np.array([best_cut(problem, order).stage_of for order in chosen])
+        _, starts = best_cuts(problem, np.array(chosen))
         stages, bottleneck_ms = refine(problem, starts)
         return evaluate(problem, stages[int(bottleneck_ms.argmin())], self.name)
 
