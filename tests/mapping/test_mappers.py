@@ -68,6 +68,38 @@ def test_a_budget_below_the_initial_batch():
         map_problem(Problem(LAYER, accelerator(), budget=10), "marl")
 
 
+@pytest.mark.parametrize(
+    ("name", "settings", "error", "message"),
+    [
+        ("marl", {"clusters": "corelation"}, UnknownNameError, "value of clusters in MarlMapper .* 'correlation'"),
+        ("marl", {"turn": 0}, InputError, "MarlMapper: turn must be an integer of at least 1, found 0"),
+        ("marl", {"initial": 0}, InputError, "MarlMapper: initial must be an integer of at least 1"),
+        ("marl", {"elite": 2.5}, InputError, r"MarlMapper: elite must be an integer of at least 1, found 2\.5"),
+        ("marl", {"redecide": 0.5}, InputError, r"MarlMapper: redecide must be at least 1, found 0\.5"),
+        ("marl", {"explore": float("nan")}, InputError, "MarlMapper: explore must be between 0 and 1, found nan"),
+        ("policy-gradient", {"clusters": "all"}, UnknownNameError, "Known: correlation, each, none, random"),
+        ("genetic", {"population": 0}, InputError, "GeneticMapper: population must be an integer of at least 1"),
+        ("random", {"batch": 0}, InputError, "RandomMapper: batch must be an integer of at least 1"),
+        ("ppo", {"form": "stepwize"}, UnknownNameError, "Did you mean 'stepwise'"),
+    ],
+)
+def test_settings_that_cannot_be(name, settings, error, message):
+    with pytest.raises(error, match=message):
+        mappers.get(name)(**settings)
+
+
+@pytest.mark.parametrize("least", ["initial", "elite", "turn", "redecide", "cluster_size", "proposals"])
+def test_the_least_settings_search(least):
+    settings = {"critic": least == "proposals", least: 1, "patience": 1.0}
+    assert map_problem(Problem(LAYER, accelerator(), budget=60), mappers.get("marl")(**settings)).evaluations == 60
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5])
+def test_seeds_are_whole_numbers(seed):
+    with pytest.raises(InputError, match=f"the seed must be an integer of at least 0, found {seed}"):
+        map_problem(Problem(LAYER, accelerator(), budget=50), "random", seed)
+
+
 def test_environments_pass_the_tests_of_their_libraries(capsys):
     gymnasium = pytest.importorskip("gymnasium")
     parallel = pytest.importorskip("pettingzoo.test")

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, whole_number
 from nas_proxy.mapping.problem import BudgetSpentError, Problem, SearchResult
 from nas_proxy.registry import Registry
 
@@ -68,9 +68,10 @@ def map_problem(problem: Problem, mapper: Mapper | str = "marl", seed: int = 0) 
     """Search with a mapper until the budget is spent; the same seed gives the same result.
 
     Raises:
-        InputError: the budget is smaller than what the mapper starts with.
+        InputError: the budget is smaller than what the mapper starts with, or the seed is negative.
         UnknownNameError: no mapper has this name.
     """
+    rng = np.random.default_rng(whole_number(seed, "the seed"))
     mapper = get_mapper(mapper) if isinstance(mapper, str) else mapper
     if problem.budget < mapper.initial:
         raise InputError(
@@ -78,5 +79,5 @@ def map_problem(problem: Problem, mapper: Mapper | str = "marl", seed: int = 0) 
             f"starts with: raise the budget, or lower the mapper's setting."
         )
     with contextlib.suppress(BudgetSpentError):
-        mapper.search(problem, np.random.default_rng(seed))
+        mapper.search(problem, rng)
     return problem.result()

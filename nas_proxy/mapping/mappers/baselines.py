@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.mapping.mappers._memory import Memory
+from nas_proxy.mapping.mappers._settings import check_settings
 from nas_proxy.mapping.problem import Problem
 from nas_proxy.mapping.space import CHOICES
 
@@ -21,6 +22,9 @@ class RandomMapper:
 
     batch: int = 64
     initial: int = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self, "batch initial")
 
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
         """See :class:`nas_proxy.mapping.mappers.Mapper`."""
@@ -56,6 +60,9 @@ class GeneticMapper:
     critic: bool = False
     proposals: int = 60
     caution: float = 2.0
+
+    def __post_init__(self) -> None:
+        check_settings(self, "population initial proposals", "crossover tile parallel order elite", caution=0)
 
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
         """See :class:`nas_proxy.mapping.mappers.Mapper`."""

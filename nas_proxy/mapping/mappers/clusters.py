@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-__all__ = ["Clusters", "cluster_agents", "effects"]
+__all__ = ["CLUSTERS", "Clusters", "cluster_agents", "effects"]
 
 Clusters = Literal["correlation", "random", "none", "each"]
+CLUSTERS: tuple[str, ...] = get_args(Clusters)
 
 
 def effects(choices: NDArray[np.int64], metrics: NDArray[np.float64]) -> NDArray[np.float64]:

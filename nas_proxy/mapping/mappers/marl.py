@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.mapping.mappers._memory import Memory
-from nas_proxy.mapping.mappers.clusters import Clusters, cluster_agents
+from nas_proxy.mapping.mappers._settings import check_name, check_settings
+from nas_proxy.mapping.mappers.clusters import CLUSTERS, Clusters, cluster_agents
 from nas_proxy.mapping.problem import Problem
 from nas_proxy.mapping.space import CHOICES
 
@@ -35,13 +36,16 @@ class MarlMapper:
         large: share of proposals in which a third of the agents re-decides.
         explore: share of a policy that stays uniform.
         patience: evaluations without progress, in units of decisions, after which the pool starts anew at random.
-        clusters: ``"correlation"``, ``"random"`` or ``"none"``.
+        clusters: ``"correlation"``, ``"random"``, ``"none"`` (all in one) or ``"each"`` (every agent alone).
         cluster_share: share of proposals whose agents come from one cluster.
         cluster_size: mean number of agents in a cluster.
         masked: whether choices are masked; without, mappings that do not fit are evaluated (and charged) too.
         critic: propose ``proposals`` for each evaluation and let the critic choose; critics pay for small budgets.
         rounds: times that agents propose, and the critic chooses, before anything is evaluated.
         caution: standard deviations that the critic's estimate is lowered by; larger explores more.
+
+    Raises:
+        InputError: a setting is out of its bounds (names it).
     """
 
     initial: int = 24
@@ -59,6 +63,11 @@ class MarlMapper:
     proposals: int = 60
     rounds: int = 1
     caution: float = 2.0
+
+    def __post_init__(self) -> None:
+        counts = "initial elite turn cluster_size proposals rounds"
+        check_settings(self, counts, "large explore cluster_share", redecide=1, patience=0, caution=0)
+        check_name(self, "clusters", CLUSTERS)
 
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
         """See :class:`nas_proxy.mapping.mappers.Mapper`."""

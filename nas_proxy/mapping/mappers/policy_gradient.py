@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_proxy.mapping.mappers.clusters import Clusters, cluster_agents
+from nas_proxy.mapping.mappers._settings import check_name, check_settings
+from nas_proxy.mapping.mappers.clusters import CLUSTERS, Clusters, cluster_agents
 from nas_proxy.mapping.problem import Problem
 from nas_proxy.mapping.space import CHOICES
 
@@ -31,6 +32,9 @@ class PolicyGradientMapper:
         entropy: weight of the entropy.
         clusters: ``"correlation"``, ``"random"``, ``"none"`` (one agent for all), or ``"each"`` (one per decision).
         cluster_size: mean number of decisions of an agent.
+
+    Raises:
+        InputError: a setting is out of its bounds (names it).
     """
 
     initial: int = 24
@@ -41,6 +45,10 @@ class PolicyGradientMapper:
     entropy: float = 0.002
     clusters: Clusters = "correlation"
     cluster_size: int = 5
+
+    def __post_init__(self) -> None:
+        check_settings(self, "initial batch epochs cluster_size", rate=0, clip=0, entropy=0)
+        check_name(self, "clusters", CLUSTERS)
 
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
         """See :class:`nas_proxy.mapping.mappers.Mapper`."""

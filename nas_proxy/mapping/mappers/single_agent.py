@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from nas_proxy.errors import MissingDependencyError
+from nas_proxy.mapping.mappers._settings import check_name, check_settings
 from nas_proxy.mapping.problem import Problem
 from nas_proxy.threads import one_thread
 
 __all__ = ["PpoMapper", "archgym", "masked", "unmasked"]
+
+Form = Literal["one-shot", "stepwise"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class PpoMapper:
         rate, epochs, minibatch, entropy, layers: PPO's settings and the hidden layers of policy and value.
     """
 
-    form: Literal["one-shot", "stepwise"] = "one-shot"
+    form: Form = "one-shot"
     episodes: int = 32
     rate: float = 3e-3
     epochs: int = 10
@@ -34,6 +37,10 @@ class PpoMapper:
     entropy: float = 0.01
     layers: tuple[int, ...] = (64, 64)
     initial: int = 1
+
+    def __post_init__(self) -> None:
+        check_settings(self, "episodes epochs minibatch initial", rate=0, entropy=0)
+        check_name(self, "form", get_args(Form))
 
     @one_thread()
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
