@@ -16,9 +16,9 @@ __all__ = ["Spec", "load_yaml", "parse"]
 
 
 class Spec(BaseModel):
-    """Base of all descriptions: frozen, and unknown fields are errors."""
+    """Base of all descriptions: frozen, numbers are finite, and unknown fields are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 S = TypeVar("S", bound=BaseModel)

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import Field
 
 from nas_proxy.devices._base import Device, LatencyResult
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, whole_number
 from nas_proxy.graph import TensorGraph
 from nas_proxy.mapping.accelerator import Accelerator
 from nas_proxy.mapping.cache import MappingCache
@@ -78,6 +78,10 @@ class SpatialDevice(Device):
 
     Attributes:
         spent: evaluations of mappings so far; what came from the cache cost none.
+
+    Raises:
+        UnknownNameError: no such mapper.
+        InputError: ``evaluations`` are fewer than the mapper starts with.
     """
 
     def __init__(
@@ -93,7 +97,11 @@ class SpatialDevice(Device):
         cache: Path | None = None,
     ) -> None:
         super().__init__(name)
-        get_mapper(mapper)  # an unknown name is an error now, not after the first layers
+        least = get_mapper(mapper).initial  # what is wrong is an error now, not after the first layers
+        if whole_number(evaluations, f"device {name}: evaluations", least=1) < least:
+            raise InputError(
+                f"device {name}: evaluations: {evaluations} is too few: mapper {mapper!r} starts with {least} evaluations."
+            )
         self.accelerator, self.mapper, self.evaluations = accelerator, mapper, evaluations
         self.objective: Objective = objective
         self.seed, self.workers, self.cache = seed, workers, cache

@@ -98,6 +98,13 @@ class Constraints(Spec):
     register_dims: tuple[Dim, ...] | None = None
     glb_keep: dict[Tensor, bool] = Field(default_factory=dict)
 
+    @field_validator("x", "y", "register_dims")
+    @classmethod
+    def _named_once(cls, dims: tuple[Dim, ...] | None) -> tuple[Dim, ...] | None:
+        if twice := [d for i, d in enumerate(dims or ()) if d in (dims or ())[:i]]:
+            raise ValueError(f"dimension {twice[0]!r} is named twice")
+        return dims
+
 
 class Accelerator(Spec):
     """A spatial accelerator. Capacities and bandwidths are in words of ``word_bits``; energies in pJ.

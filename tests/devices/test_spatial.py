@@ -71,11 +71,14 @@ def test_a_network_is_mapped_layer_by_layer_and_the_rest_passes_through_memory()
     assert pooling[0].energy_pj == moved * 400
 
 
-def test_results_do_not_depend_on_order_or_workers():
+def test_results_do_not_depend_on_order_or_workers(monkeypatch):
     layers = [parse_layer(text) for text in ("conv:16x16x8x8x3x3", "fc:256x10", "conv:32x16x8x8x1x1")]
-    first = SpatialDevice.from_description("simba", description("simba")).latency(layers)
-    second = SpatialDevice.from_description("simba", description("simba")).latency(layers[::-1])
-    assert [o.cycles for o in first.operators] == [o.cycles for o in second.operators][::-1]
+    device = SpatialDevice.from_description("simba", description("simba", evaluations=30))
+    alone = device.latency(layers)
+    apart = device.replaced(workers=2)
+    monkeypatch.setattr("nas_proxy.devices.spatial.map_problem", lambda *_: pytest.fail("searched in this process"))
+    assert apart.latency(layers[::-1]).operators == alone.operators[::-1]
+    assert apart.spent == device.spent
 
 
 def test_attention_is_matrix_products():
@@ -120,6 +123,16 @@ def test_attention_is_matrix_products():
         (lambda d: d.update(mapper="mral"), "unknown mapper 'mral'. Did you mean 'marl'"),
         (lambda d: d.update(objective="edpp"), "objective: "),
         (lambda d: d["levels"]["GLB"].update(read_energy_pj=-1), "levels.GLB.read_energy_pj: "),
+        (lambda d: d.update(mac_energy_pj=float("inf")), "mac_energy_pj: .*finite number"),
+        (
+            lambda d: d["levels"]["DRAM"].update(read_words_per_cycle=float("nan")),
+            "DRAM.read_words_per_cycle: .*fini",
+        ),
+        (lambda d: d["constraints"].update(x=["K", "C", "K"]), "constraints.x: .*dimension 'K' is named twice"),
+        (
+            lambda d: d.update(evaluations=5),
+            "mine: evaluations: 5 is too few: mapper 'marl-.*' starts with 24",
+        ),
     ],
 )
 def test_descriptions_that_cannot_be(change, message):
