@@ -100,7 +100,7 @@ class SpatialDevice(Device):
         least = get_mapper(mapper).initial  # what is wrong is an error now, not after the first layers
         if whole_number(evaluations, f"device {name}: evaluations", least=1) < least:
             raise InputError(
-                f"device {name}: evaluations: {evaluations} is too few: mapper {mapper!r} starts with {least} evaluations."
+                f"device {name}: mapper {mapper!r} starts with {least} evaluations, found evaluations: {evaluations}."
             )
         self.accelerator, self.mapper, self.evaluations = accelerator, mapper, evaluations
         self.objective: Objective = objective

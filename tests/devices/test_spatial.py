@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
 import numpy as np
 import pytest
 import yaml
@@ -39,6 +42,27 @@ def test_shipped_accelerators_map_every_kind_of_layer_and_name_their_sources(nam
     )
     for operator, layer in zip(result.operators, layers, strict=True):
         assert operator.cycles >= layer.macs / device.accelerator.num_pes
+
+
+@pytest.mark.parametrize("name", [*SPATIAL, *(n for n in resources.names("devices") if n.startswith("edge-tpu"))])
+def test_every_number_of_a_shipped_simulator_has_its_source_in_the_file(name):
+    """The keys of ``sources`` name fields, or groups of them with ``*``."""
+    fields = yaml.safe_load(resources.find("devices", name).read_text())
+    named = [pattern.strip() for key in fields.pop("sources") for pattern in key.split(",")]
+    paths = dict(leaves(fields))
+    for path, value in paths.items():
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            assert any(fnmatchcase(path, pattern) or path.startswith(f"{pattern}.") for pattern in named), path
+    for pattern in named:
+        assert any(fnmatchcase(path, pattern) or path.startswith(f"{pattern}.") for path in paths), pattern
+
+
+def leaves(fields: dict, parents: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{parents}{name}.")
+        else:
+            yield f"{parents}{name}", value
 
 
 def test_a_network_is_mapped_layer_by_layer_and_the_rest_passes_through_memory():
@@ -131,7 +155,7 @@ def test_attention_is_matrix_products():
         (lambda d: d["constraints"].update(x=["K", "C", "K"]), "constraints.x: .*dimension 'K' is named twice"),
         (
             lambda d: d.update(evaluations=5),
-            "mine: evaluations: 5 is too few: mapper 'marl-.*' starts with 24",
+            "device mine: mapper 'marl-.* starts with 24 evaluations, found evaluations: 5",
         ),
     ],
 )
