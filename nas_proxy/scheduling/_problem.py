@@ -190,7 +190,7 @@ class Schedule:
 
     @property
     def throughput_per_s(self) -> float:
-        return 1e3 / self.bottleneck_ms
+        return 1e3 / self.bottleneck_ms if self.bottleneck_ms else np.inf
 
 
 def evaluate(problem: PipelineProblem, stage_of: Sequence[int] | NDArray, scheduler: str = "") -> Schedule:

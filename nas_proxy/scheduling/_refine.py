@@ -126,6 +126,8 @@ def _anneal(stage_of, stages, net: Net, proposals, hot, cold, rng):
     for stage in range(stages):
         cost[stage] = segment_ms(work[stage], held[stage], crossing[stage] + crossing[stage + 1], net.rates)
     best, best_ms, scale = stage_of.copy(), cost.max(), cost.max()
+    if best_ms == 0:  # nothing costs anything
+        return best_ms
     total = 0.0
     for stage in range(stages):
         total += _power(cost[stage] / scale)

@@ -109,6 +109,14 @@ def check_one_node(scheduler: Scheduler) -> None:
         assert len(schedule.stage_of) == 1
 
 
+def check_one_node_without_cost(scheduler: Scheduler) -> None:
+    """One unit that takes no time and has no parameters; then without transfers and fixed times, too."""
+    problem = replace(chain(1, 3), time_ms=np.zeros(1), parameter_bytes=np.zeros(1))
+    assert len(scheduler.schedule(problem).stage_of) == 1
+    free = replace(problem, stage_ms=0.0, tensors=(Tensor(HOST, (0,), 0), Tensor(0, (), 0, to_host=True)))
+    assert scheduler.schedule(free).bottleneck_ms == 0
+
+
 def check_no_cut_that_fits_is_an_error(scheduler: Scheduler) -> None:
     """Three units of 100 bytes on two devices that keep 150 and cannot stream: refused, never an infinite time."""
     problem = replace(chain(3, 2), parameter_bytes=np.full(3, 100.0), cache_bytes=150.0, stream_bytes_per_ms=0.0)
@@ -137,6 +145,7 @@ CHECKS: list[Callable[[Scheduler], None]] = [
     check_never_worse_than_dp,
     check_deterministic,
     check_one_node,
+    check_one_node_without_cost,
     check_no_cut_that_fits_is_an_error,
     check_one_stage,
     check_more_stages_than_nodes,

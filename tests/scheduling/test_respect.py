@@ -1,6 +1,7 @@
 """The learned scheduler: what it decodes, that it learns, and its files."""
 
 import itertools
+from dataclasses import replace
 
 import gymnasium
 import numpy as np
@@ -153,6 +154,15 @@ def test_environment():
         assert not truncated
     assert total == reward <= 1e-9
     assert evaluate(env.unwrapped._problem, info["stage_of"]).bottleneck_ms == pytest.approx(info["bottleneck_ms"])
+
+
+def test_units_without_cost_are_scheduled_and_have_finite_features():
+    problem = replace(wide(5), time_ms=np.zeros(5), parameter_bytes=np.zeros(5))
+    assert get_scheduler("respect").schedule(problem).bottleneck_ms > 0
+    env = gymnasium.make("nas_proxy/PipelineSchedule-v0", problem=problem)
+    observation, _ = env.reset(seed=0)
+    assert np.isfinite(observation["moves"]).all()
+    assert np.isfinite(observation["context"]).all()
 
 
 def test_environment_of_one_problem():

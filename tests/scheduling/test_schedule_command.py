@@ -38,6 +38,13 @@ def test_one_device(model):
     assert "x one device" not in result.output
 
 
+def test_a_network_without_cost(tmp_path):
+    view = save_onnx(from_torch(nn.Flatten(), (1, 3, 8, 8)), tmp_path / "none.onnx")
+    result = run(view, "--device", "edge-tpu-x4")
+    assert result.exit_code == 0, result.output
+    assert "by respect" in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

@@ -36,6 +36,10 @@ def _draw(orders, net: Net, arrays, arriving, stages, weights, rng):
     key, last_key, move_weight, context_weight, score_weight, move_score = weights
     n, width = key.shape
     all_work, all_held = share.sum(), cached.sum()
+    if all_work == 0:  # no unit takes time: nothing is done from first to last
+        all_work = 1.0
+    if all_held == 0:
+        all_held = 1.0
     move, context = np.empty(len(move_score), np.float32), np.empty(len(context_weight), np.float32)
     query = np.empty(width, np.float32)
     for row in range(len(orders)):

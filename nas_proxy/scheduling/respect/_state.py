@@ -38,7 +38,8 @@ class State:
         self.last = np.full(self.rows, -1)
         self.live = np.array([instance.arriving for instance in instances])[self.which]
         self.work, self.held = np.zeros(self.rows), np.zeros(self.rows)
-        self.all_work, self.all_held = self.share.sum(axis=1)[self.which], self.cached.sum(axis=1)[self.which]
+        all_work, all_held = self.share.sum(axis=1)[self.which], self.cached.sum(axis=1)[self.which]
+        self.all_work, self.all_held = np.where(all_work == 0, 1, all_work), np.where(all_held == 0, 1, all_held)
         self.stages = np.array([instance.stages for instance in instances])[self.which]
 
     def features(self, row: NDArray, unit: NDArray, position: int) -> tuple[NDArray, NDArray]:
