@@ -61,19 +61,24 @@ def list_names(
     Console().print(listing.render(kind))
 
 
+_SHAPE = Annotated[list[str], typer.Option("--shape", help="Of an input that the model leaves open: x=1,3,224,224.")]
+
+
 @app.command()
 def inspect(
     model: Annotated[str, typer.Argument(help="Path of an ONNX model.")],
     batch: Annotated[int | None, typer.Option(min=1, help="The batch size, where the model leaves it open.")] = None,
+    shape: _SHAPE = [],  # noqa: B006
     precision: Annotated[
         str, typer.Option(help="Precision of weights and activations: int8, float16, ...")
     ] = "float32",
     rows: Annotated[int | None, typer.Option(min=1, help="Show only so many operators, the largest.")] = None,
 ) -> None:
     """Show where an ONNX model's multiply-accumulates, parameters and activations are."""
-    from nas_proxy.graph import annotate, from_onnx, render
+    from nas_proxy.graph import annotate, from_onnx, parse_shapes, render
 
-    Console().print(render(annotate(from_onnx(model, batch=batch), precision), rows=rows))
+    graph = from_onnx(model, batch=batch, input_shapes=parse_shapes(shape))
+    Console().print(render(annotate(graph, precision), rows=rows))
 
 
 @app.command()
@@ -84,12 +89,14 @@ def schedule(
         str | None, typer.Option(help="Instead of the one that the device names; nas-proxy list schedulers.")
     ] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="The batch size, where the model leaves it open.")] = None,
+    shape: _SHAPE = [],  # noqa: B006
 ) -> None:
     """Cut an ONNX model into the stages of a pipeline of Edge TPUs."""
-    from nas_proxy.graph import from_onnx
+    from nas_proxy.graph import from_onnx, parse_shapes
     from nas_proxy.scheduling._show import schedule_on
 
-    Console().print(schedule_on(from_onnx(model, batch=batch), device, scheduler), highlight=False, soft_wrap=False)
+    graph = from_onnx(model, batch=batch, input_shapes=parse_shapes(shape))
+    Console().print(schedule_on(graph, device, scheduler), highlight=False, soft_wrap=False)
 
 
 @app.command("map")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir as ir
 
-__all__ = ["from_onnx", "save_onnx", "to_onnx"]
+__all__ = ["from_onnx", "parse_shapes", "save_onnx", "to_onnx"]
 
 _PROTOBUF_LIMIT = 2**31 - 1
 _IR_VERSION = 10  # of files written; read by every onnxruntime since 1.18
@@ -48,6 +48,23 @@ def from_onnx(
     _fix_input_shapes(model.graph, dict(input_shapes or {}), batch)
     _infer(model, simplify)
     return _from_ir(model)
+
+
+def parse_shapes(texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """``input_shapes`` from texts such as ``"x=1,3,224,224"``, one an input.
+
+    Raises:
+        InputError: a text has another form, or an input is named twice.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        name, _, sizes = text.rpartition("=")
+        if not name or not all(size.strip().isdecimal() for size in sizes.split(",")):
+            raise InputError(f"shape {text!r}: expected INPUT=SIZES with whole numbers, such as x=1,3,224,224.")
+        if name in shapes:
+            raise InputError(f"shape {text!r}: the input {name!r} has a shape already: give each once.")
+        shapes[name] = tuple(int(size) for size in sizes.split(","))
+    return shapes
 
 
 def to_onnx(graph: TensorGraph) -> onnx.ModelProto:
@@ -155,7 +172,10 @@ def _fix_input_shapes(graph: ir.Graph, given: dict[str, Sequence[int]], batch: i
     changed = False
     for value in inputs:
         if value.shape is None and value.name not in given:
-            raise InputError(f"input {value.name!r} has no shape: give input_shapes={{{value.name!r}: (...)}}.")
+            raise InputError(
+                f"input {value.name!r} has no shape: give input_shapes={{{value.name!r}: (...)}} (--shape "
+                f"{value.name}=... in commands)."
+            )
         declared = list(value.shape) if value.shape is not None else [None] * len(given[str(value.name)])
         wanted = [d if isinstance(d, int) else None for d in declared]
         if wanted and wanted[0] is None:
@@ -172,7 +192,8 @@ def _fix_input_shapes(graph: ir.Graph, given: dict[str, Sequence[int]], batch: i
             if size is None:
                 raise InputError(
                     f"input {value.name!r}: dimension {axis} ({declared[axis]}) is dynamic: fix it with batch=... (the "
-                    f"first dimension; --batch in commands) or input_shapes={{{value.name!r}: (...)}}."
+                    f"first dimension; --batch in commands) or input_shapes={{{value.name!r}: (...)}} (--shape "
+                    f"{value.name}=... in commands)."
                 )
             if size < 1:
                 raise InputError(f"input {value.name!r}: dimension {axis} is {size}: expected at least 1.")

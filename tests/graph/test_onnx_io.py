@@ -5,9 +5,11 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper
+from typer.testing import CliRunner
 
+from nas_proxy.cli import app
 from nas_proxy.errors import InputError
-from nas_proxy.graph import Subgraph, annotate, from_onnx, save_onnx, to_onnx
+from nas_proxy.graph import Subgraph, annotate, from_onnx, parse_shapes, save_onnx, to_onnx
 
 RNG = np.random.default_rng(0)
 
@@ -117,6 +119,40 @@ def test_open_shapes_are_refused_with_the_way_out():
     nonzero = [helper.make_node("NonZero", ["x"], ["y"], name="where")]
     with pytest.raises(InputError, match=r"node 'where' \(NonZero\).*depends on the data"):
         from_onnx(model(nonzero, [tensor("x", [4])], [tensor("y", [1, "k"], TensorProto.INT64)]))
+
+
+@pytest.mark.parametrize("command", ["inspect", "schedule"])
+def test_open_shapes_on_the_command_line(command, tmp_path):
+    conv = helper.make_node("Conv", ["x", "w"], ["y"], name="conv")
+    inputs = [tensor("x", ["N", 3, "h", "w"])]
+    path = str(tmp_path / "open.onnx")
+    onnx.save(model([conv], inputs, [tensor("y", None)], [constant("w", 8, 3, 3, 3)]), path)
+
+    def invoke(*options):
+        return CliRunner().invoke(app, [command, path, *options])
+
+    refused = invoke("--batch", "1").exception
+    assert isinstance(refused, InputError)
+    assert "dimension 2 (h) is dynamic" in str(refused)
+    assert "--shape x=... in commands" in str(refused)
+    done = invoke("--shape", "x=1,3,10,12")
+    assert done.exit_code == 0, done.output
+    assert ("1x8x8x10" if command == "inspect" else "inputs a second") in done.output
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        (["1,3,8,8"], "shape '1,3,8,8': expected INPUT=SIZES with whole numbers, such as x=1,3,224,224"),
+        (["x=1,-3"], "expected INPUT=SIZES with whole numbers"),
+        (["x="], "expected INPUT=SIZES with whole numbers"),
+        (["x=1,3", "x=1,4"], "the input 'x' has a shape already"),
+    ],
+)
+def test_shapes_that_cannot_be_read(texts, message):
+    with pytest.raises(InputError, match=message):
+        parse_shapes(texts)
+    assert parse_shapes(["a=b=1, 3", "y=2"]) == {"a=b": (1, 3), "y": (2,)}
 
 
 def test_broken_files_are_named(tmp_path):
