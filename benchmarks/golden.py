@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import numpy as np
 import typer
@@ -33,22 +33,33 @@ DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared
 
 def read_architectures(path: Path) -> dict[str, Accelerator]:
     """The accelerators of an architectures file."""
-    accelerators = {}
-    for name, record in json.loads(path.read_text()).items():
-        levels = {
-            level["name"]: {
-                "capacity_words": level["capacity_words"],
-                "read_energy_pj": level["read_energy_pJ"],
-                "write_energy_pj": level["write_energy_pJ"],
-                "read_words_per_cycle": level["read_bw_words_per_cycle"],
-                "write_words_per_cycle": level["write_bw_words_per_cycle"],
-            }
-            for level in record["levels"]
+    try:
+        described = {name: _fields(record) for name, record in json.loads(_text(path)).items()}
+    except (json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a file of architectures: {error!r}.") from None
+    return {name: parse(Accelerator, fields, f"{path}: {name}") for name, fields in described.items()}
+
+
+def _fields(record: dict[str, Any]) -> dict[str, Any]:
+    levels = {
+        level["name"]: {
+            "capacity_words": level["capacity_words"],
+            "read_energy_pj": level["read_energy_pJ"],
+            "write_energy_pj": level["write_energy_pJ"],
+            "read_words_per_cycle": level["read_bw_words_per_cycle"],
+            "write_words_per_cycle": level["write_bw_words_per_cycle"],
         }
-        fields = {"word_bits": record["word_bits"], "pe_rows": record["pe_rows"], "pe_cols": record["pe_cols"]}
-        fields |= {"mac_energy_pj": record["mac_energy_pJ"], "levels": levels}
-        accelerators[name] = parse(Accelerator, fields, f"{path}: {name}")
-    return accelerators
+        for level in record["levels"]
+    }
+    fields = {"word_bits": record["word_bits"], "pe_rows": record["pe_rows"], "pe_cols": record["pe_cols"]}
+    return fields | {"mac_energy_pj": record["mac_energy_pJ"], "levels": levels}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {error}") from None
 
 
 def read_layer(record: dict[str, Any]) -> Layer:
@@ -102,11 +113,7 @@ class Golden:
 
 def read_records(path: Path) -> Iterator[Golden]:
     """All records of a file."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(_text(path).splitlines(), 1):
         if not line.strip():
             continue
         try:
@@ -220,6 +227,21 @@ def main(
     out: Annotated[Path | None, typer.Option(help="Where the predictions go, one per line.")] = None,
 ) -> None:
     """Predict recorded mappings; compare where the file has results."""
+    try:
+        run(records, architectures, counting, out)
+    except (InputError, OSError) as error:
+        Console(stderr=True).print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(InputError.exit_code) from None
+
+
+def run(records: Path | None, architectures: Path, counting: str, out: Path | None) -> None:
+    """What the command does.
+
+    Raises:
+        InputError: a file cannot be read or is none of its kind, or there is no such counting rule.
+    """
+    if counting not in get_args(Counting):
+        raise UnknownNameError("counting rule", counting, get_args(Counting))
     rows: dict[str, dict[str, float]] = {}
     if records is not None:
         pairs = predict(records, architectures, counting)  # pyright: ignore[reportArgumentType]

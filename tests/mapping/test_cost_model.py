@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 import json
 import math
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from benchmarks import golden
 from nas_proxy.errors import InputError, UnknownNameError
@@ -71,6 +75,37 @@ def test_golden_errors(data_dir, tmp_path):
         golden.predict(broken, data_dir / "timeloop" / "architectures.json", "timeloop")
     with pytest.raises(InputError, match="cannot be read"):
         golden.predict(tmp_path / "absent", data_dir / "timeloop" / "architectures.json", "timeloop")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["absent.jsonl", "--architectures", "a.json"], "absent.jsonl: cannot be read"),
+        (["records.jsonl", "--architectures", "absent.json"], "absent.json: cannot be read"),
+        (
+            ["records.jsonl", "--architectures", "records.jsonl"],
+            "records.jsonl: not a file of architectures: Type",
+        ),
+        (["records.jsonl", "--architectures", "a.json"], "unknown architecture 'eyeris'. Did you mean 'eyeriss'"),
+        (["--counting", "timelop"], "unknown counting rule 'timelop'. Did you mean 'timeloop'"),
+    ],
+)
+def test_golden_command_answers_in_one_line(arguments, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    level: dict[str, Any] = {"capacity_words": 9, "read_energy_pJ": 1, "write_energy_pJ": 1}
+    level |= {"read_bw_words_per_cycle": None, "write_bw_words_per_cycle": None}
+    machine: dict[str, Any] = {"word_bits": 8, "pe_rows": 1, "pe_cols": 1, "mac_energy_pJ": 1}
+    machine["levels"] = [level | {"name": name} for name in ("RF", "GLB", "DRAM")]
+    Path("a.json").write_text(json.dumps({"eyeriss": machine}))
+    layer = {"type": "gemm", "name": "g", "stride": 1, "K": 2}
+    mapping = {"RF": {"temporal": {"K": 2}}, "DRAM": {"temporal": {}, "order": []}}
+    Path("records.jsonl").write_text(json.dumps({"arch": "eyeris", "layer": layer, "mapping": mapping}))
+    app = typer.Typer()
+    app.command()(golden.main)
+    done = CliRunner().invoke(app, arguments)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1
 
 
 # -- oracle 2: a walk of the loop nest, word by word ------------------------------------------------------------------
