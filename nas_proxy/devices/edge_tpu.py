@@ -24,12 +24,16 @@ class PipelineResult(LatencyResult):
     """``latency_ms`` is that of one input through all stages; the slowest stage decides the throughput.
 
     ``stage_nodes`` is the schedule: the names of the graph's nodes that each stage runs, in order.
+    ``bound_ms`` is a proven lower bound of the slowest stage's time, where the scheduler has one; ``optimal`` says that
+    it is met.
     """
 
     throughput_per_s: float = 0.0
     stage_ms: tuple[float, ...] = ()
     stage_nodes: tuple[tuple[str, ...], ...] = ()
     scheduler: str = ""
+    bound_ms: float | None = None
+    optimal: bool = False
 
     @property
     def bottleneck_ms(self) -> float:
@@ -111,6 +115,8 @@ class EdgeTPUDevice(Device):
             stage_ms=schedule.stage_ms,
             stage_nodes=tuple(map(tuple, stages)),
             scheduler=schedule.scheduler,
+            bound_ms=schedule.bound_ms,
+            optimal=schedule.optimal,
         )
 
     def units(self, graph: TensorGraph) -> list[Unit]:

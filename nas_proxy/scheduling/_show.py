@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas_proxy.devices import get_device
-from nas_proxy.devices.edge_tpu import PRECISION, EdgeTPUDevice
+from nas_proxy.devices.edge_tpu import PRECISION, EdgeTPUDevice, PipelineResult
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph, annotate
 from nas_proxy.scheduling._base import get_scheduler
@@ -56,6 +57,7 @@ def schedule_on(graph: TensorGraph, device: str | Path, scheduler: str | None = 
         f"and {result.energy_mj:.2f} mJ"
     ]
     if pipeline.devices > 1:
+        lines.append(f"slowest stage: {result.bottleneck_ms:.2f} ms, {_proven(result)}")
         problem = PipelineProblem.from_graph(graph, pipeline, pipeline.devices)
         compiler = get_scheduler("compiler").schedule(problem).bottleneck_ms
         alone = get_scheduler("dp").schedule(replace(problem, stages=1)).bottleneck_ms
@@ -64,3 +66,13 @@ def schedule_on(graph: TensorGraph, device: str | Path, scheduler: str | None = 
             f"{alone / result.bottleneck_ms:.2f} x one device"
         )
     return Group(table, *lines)
+
+
+def _proven(result: PipelineResult) -> str:
+    """What the scheduler knows of how far its slowest stage is from the optimum."""
+    if result.optimal:
+        return "optimal"
+    if not result.bound_ms:
+        return f"{result.scheduler} proves no bound"
+    percent = math.ceil(1e3 * (result.bottleneck_ms / result.bound_ms - 1)) / 10
+    return f"{result.scheduler} gave up: at most {percent:.1f} % above the optimum (at least {result.bound_ms:.2f} ms)"

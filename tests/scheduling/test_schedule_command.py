@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+import torch
 from torch import nn
 from typer.testing import CliRunner
 
@@ -30,6 +33,35 @@ def test_stages_and_gains(model, scheduler):
     rows = [line.split() for line in result.output.splitlines() if line.strip()[:1] in {"1", "2"}]
     assert [row[0] for row in rows[:2]] == ["1", "2"]
     assert sum(int(row[1]) for row in rows[:2]) == 12
+
+
+class Wide(nn.Module):
+    """Thirteen branches: more order ideals than ideal_dp looks at."""
+
+    def __init__(self):
+        super().__init__()
+        self.branches = nn.ModuleList(nn.Conv2d(8, 8, 1) for _ in range(13))
+
+    def forward(self, x):
+        return torch.cat([branch(x) for branch in self.branches], 1)
+
+
+def test_what_is_proven_is_said(model, tmp_path):
+    def said(path, scheduler):
+        result = run(path, "--device", "edge-tpu-x2", "--scheduler", scheduler)
+        assert result.exit_code == 0, result.output
+        return " ".join(result.output.split())
+
+    assert re.search(r"slowest stage: [\d.]+ ms, optimal", said(model, "ideal_dp"))
+    assert re.search(r"slowest stage: [\d.]+ ms, optimal", said(model, "milp"))
+    assert "ms, dp proves no bound" in said(model, "dp")
+    wide = save_onnx(from_torch(Wide(), (1, 8, 8, 8)), tmp_path / "wide.onnx")
+    found = re.search(
+        r"slowest stage: ([\d.]+) ms, ideal_dp gave up: at most ([\d.]+) % above the optimum \(at least ([\d.]+) ms\)",
+        said(wide, "ideal_dp"),
+    )
+    bottleneck, percent, bound = map(float, found.groups())
+    assert 0 < bottleneck / bound - 1 <= (percent + 2) / 100  # both are rounded
 
 
 def test_one_device(model):
