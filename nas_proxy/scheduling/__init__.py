@@ -21,7 +21,11 @@ __all__ = [
 
 
 def register_environments() -> None:
-    """Make ``nas_proxy/PipelineSchedule-v0`` known to Gymnasium. Importing ``nas_proxy.scheduling`` does it."""
+    """Make ``nas_proxy/PipelineSchedule-v0`` known to Gymnasium.
+
+    Importing ``nas_proxy.scheduling`` does it; ``gymnasium.make("nas_proxy.scheduling:nas_proxy/PipelineSchedule-v0")``
+    imports it first. (Gymnasium 1 no longer looks for environments in installed packages.)
+    """
     try:
         import gymnasium
     except ImportError:  # Gymnasium is an extra

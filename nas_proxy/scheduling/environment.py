@@ -20,7 +20,7 @@ _LARGE = 1e6  # features are of the order of 1
 
 
 class PipelineScheduleEnv(gymnasium.Env):
-    """``nas_proxy/PipelineSchedule-v0``.
+    """``gymnasium.make("nas_proxy.scheduling:nas_proxy/PipelineSchedule-v0")``.
 
     | | | |
     |---|---|---|

@@ -1,6 +1,8 @@
 """The learned scheduler: what it decodes, that it learns, and its files."""
 
 import itertools
+import subprocess
+import sys
 from dataclasses import replace
 
 import gymnasium
@@ -143,7 +145,7 @@ def test_the_published_repair_is_feasible():
 
 
 def test_environment():
-    env = gymnasium.make("nas_proxy/PipelineSchedule-v0", units=8)
+    env = gymnasium.make("nas_proxy.scheduling:nas_proxy/PipelineSchedule-v0", units=8)
     check_env(env.unwrapped, skip_render_check=True)
     observation, info = env.reset(seed=3)
     total, done, rng = 0.0, False, np.random.default_rng(0)
@@ -154,6 +156,11 @@ def test_environment():
         assert not truncated
     assert total == reward <= 1e-9
     assert evaluate(env.unwrapped._problem, info["stage_of"]).bottleneck_ms == pytest.approx(info["bottleneck_ms"])
+
+
+def test_importing_the_package_makes_the_environment_known():
+    code = "import gymnasium, nas_proxy.scheduling; gymnasium.spec('nas_proxy/PipelineSchedule-v0')"
+    subprocess.run([sys.executable, "-c", code], check=True)  # a process of its own: this one has imported it before
 
 
 def test_units_without_cost_are_scheduled_and_have_finite_features():
