@@ -77,7 +77,7 @@ def test_a_budget_below_the_initial_batch():
         ("marl", {"elite": 2.5}, InputError, r"MarlMapper: elite must be an integer of at least 1, found 2\.5"),
         ("marl", {"redecide": 0.5}, InputError, r"MarlMapper: redecide must be at least 1, found 0\.5"),
         ("marl", {"explore": float("nan")}, InputError, "MarlMapper: explore must be between 0 and 1, found nan"),
-        ("policy-gradient", {"clusters": "all"}, UnknownNameError, "Known: correlation, each, none, random"),
+        ("policy-gradient", {"clusters": "all"}, UnknownNameError, "unknown value of clusters in Policy.* 'all'"),
         ("genetic", {"population": 0}, InputError, "GeneticMapper: population must be an integer of at least 1"),
         ("random", {"batch": 0}, InputError, "RandomMapper: batch must be an integer of at least 1"),
         ("ppo", {"form": "stepwize"}, UnknownNameError, "Did you mean 'stepwise'"),
