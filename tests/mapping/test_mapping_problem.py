@@ -168,5 +168,9 @@ def test_agents_whose_decisions_do_the_same_are_clustered():
     groups = cluster_agents(choices, metrics, 2, "correlation", rng)
     assert sorted(map(sorted, groups)) == [[0, 1, 2], [3, 4, 5]]
     assert [len(group) for group in cluster_agents(choices, metrics, 2, "random", rng)] == [3, 3]
+    # Choices that go together, whatever they are: the second half is a permutation of the first.
+    linked = np.concatenate([choices[:, :3], (3 * choices[:, :3] + 1) % 5], axis=1)
+    groups = cluster_agents(linked, metrics, 3, "linkage", rng)
+    assert sorted(map(sorted, groups)) == [[0, 3], [1, 4], [2, 5]]
     assert len(cluster_agents(choices, metrics, 2, "none", rng)) == 1
     assert len(cluster_agents(choices, metrics, 2, "each", rng)) == 6

@@ -36,7 +36,8 @@ class MarlMapper:
         large: share of proposals in which a third of the agents re-decides.
         explore: share of a policy that stays uniform.
         patience: evaluations without progress, in units of decisions, after which the pool starts anew at random.
-        clusters: ``"correlation"``, ``"random"``, ``"none"`` (all in one) or ``"each"`` (every agent alone).
+        clusters: ``"correlation"``, ``"linkage"`` (found anew in each turn's elite), ``"random"``, ``"none"`` (all in
+            one) or ``"each"`` (every agent alone).
         cluster_share: share of proposals whose agents come from one cluster.
         cluster_size: mean number of agents in a cluster.
         masked: whether choices are masked; without, mappings that do not fit are evaluated (and charged) too.
@@ -74,13 +75,16 @@ class MarlMapper:
         space, n = problem.space, len(problem.space)
         choices = space.sample(rng, self.initial)
         values, metrics = problem.evaluate(choices)
-        groups = cluster_agents(choices, metrics.values, max(1, n // self.cluster_size), self.clusters, rng)
+        count = max(1, n // self.cluster_size)
+        groups = cluster_agents(choices, metrics.values, count, self.clusters, rng)
         memory = Memory(problem)
         memory.add(choices, values, metrics)
         pool, pool_values = choices, values
         stale, best = 0, values.min()
         while True:
             pool, pool_values = _elite(pool, pool_values, self.elite)
+            if self.clusters == "linkage":
+                groups = cluster_agents(pool, metrics.values, count, "linkage", rng)
             logits = self._policies(pool)
             turn = max(self.turn, problem.spent // 100)
             if self.critic:
