@@ -180,10 +180,11 @@ class Run:
         assert manager is not None
         found = {"manager": manager}
         for process in manager.children(recursive=True):
-            command = " ".join(process.cmdline())
-            if process.name() not in {"sh", "bash"}:
-                found |= {"tuner": process} if "--exp_params" in command else {}
-                found |= {"trial": process} if "nas_proxy.trial" in command else {}
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may end meanwhile
+                command = " ".join(process.cmdline())
+                if process.name() not in {"sh", "bash"}:
+                    found |= {"tuner": process} if "--exp_params" in command else {}
+                    found |= {"trial": process} if "nas_proxy.trial" in command else {}
         return found
 
     @property
