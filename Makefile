@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-BENCHMARKS := ranking search scheduling scoring zoo rewriting mapping golden overhead compression finalists fleet
+BENCHMARKS := ranking search scheduling scoring zoo rewriting mapping golden overhead compression finalists fleet tracing
 
 .PHONY: quickstart test test-slow lint types docs bench $(addprefix bench-,$(BENCHMARKS)) fit-edge-tpu clean
 

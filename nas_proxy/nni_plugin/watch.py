@@ -21,6 +21,7 @@ __all__ = ["watch"]
 
 _POLL_S = 1.0
 _SILENCE = 20  # polls without an answer before the manager counts as dead
+_ABSENCE = 4  # polls without a tuner before it counts as dead: NNI may be about to start it
 _SETTLE_S = 15.0
 
 
@@ -31,12 +32,17 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
         ExperimentError: NNI reports an error.
         InterruptedExperimentError: the manager or the tuner died, or was stopped from outside.
     """
-    silent = 0
+    silent = absent = 0
     allowed = trials
     with _progress(console) as progress:
         task = progress.add_task("searching", total=trials, note="NNI starts")
         while True:
-            _check_alive(manager)
+            if not manager.alive:
+                code = manager.process.returncode
+                raise InterruptedExperimentError(f"NNI's manager ended by itself, with code {code}.")
+            absent = 0 if manager.tuner_alive else absent + 1
+            if absent >= _ABSENCE:
+                raise InterruptedExperimentError("the tuner's process died.")
             try:
                 status, errors = manager.client.status()
                 jobs = manager.client.trials()
@@ -61,13 +67,6 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
                 _settle(state, succeeded)
                 return manager.client.first_failure() if failed else None
             time.sleep(_POLL_S)
-
-
-def _check_alive(manager: Manager) -> None:
-    if not manager.alive:
-        raise InterruptedExperimentError(f"NNI's manager ended by itself, with code {manager.process.returncode}.")
-    if not manager.tuner_alive:
-        raise InterruptedExperimentError("the tuner's process died.")
 
 
 def _spent(jobs: Sequence[Trial]) -> int:

@@ -108,6 +108,7 @@ def search(model_space: Any, trained: Path, **options: Any) -> list[str]:
     return trained.read_text().split()
 
 
+@pytest.mark.slow  # two minutes
 def test_killed(script: Script, model_space: Any, tmp_path: Path, faults: Any) -> None:
     """The script, then a trial, each with a model in training."""
     reference = search(model_space, tmp_path / "reference.txt", max_models=3)
