@@ -94,6 +94,7 @@ def test_evaluator_that_fails_in_every_way(toy: Any, run: Any, faults: Any) -> N
     faults.check(run.results, toy.trained)
 
 
+@pytest.mark.slow
 def test_full_and_read_only_disk(toy: Any, run_in: Any, disk: Any, faults: Any) -> None:
     toy.config["maxTrialNumber"] = 3
     reference = toy.reference(3)
@@ -114,6 +115,7 @@ def test_full_and_read_only_disk(toy: Any, run_in: Any, disk: Any, faults: Any) 
     faults.check(run.results, toy.trained)
 
 
+@pytest.mark.slow
 def test_two_experiments_at_once(toy: Any, run_in: Any, tmp_path: Path, faults: Any) -> None:
     """Started at the same moment: each finds a port of its own; a third in the folder of one is refused."""
     toy.config["maxTrialNumber"] = 2
