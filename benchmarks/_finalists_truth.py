@@ -17,9 +17,9 @@ from rich.progress import track
 from nas_proxy import ProxyLatencyModel, get_device, get_space, load_accuracies
 from nas_proxy.cache import Records
 from nas_proxy.devices import Device, measure
-from nas_proxy.devices._progress import show_progress
 from nas_proxy.graph import annotate, from_torch
 from nas_proxy.spaces import SearchSpace
+from nas_proxy.terminal.progress import show_progress
 
 DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RUNS = Path(__file__).parents[1] / "runs" / "bench-finalists"

@@ -41,10 +41,10 @@ from scipy import stats
 from benchmarks._finalists_truth import RUNS, STUDIES, Study, Truth, evaluate_all, proxy, truth_of
 from nas_proxy import ProxyLatencyModel
 from nas_proxy.devices._machine import describe_machine
-from nas_proxy.devices._progress import show_progress
 from nas_proxy.files import write_json
 from nas_proxy.finalists import FinalistTable, evaluate_finalists
 from nas_proxy.ranking import pareto_front
+from nas_proxy.terminal.progress import show_progress
 
 RESULTS = Path(__file__).parent / "results" / "finalists.json"
 SAMPLES, SEEDS = 20, range(3)

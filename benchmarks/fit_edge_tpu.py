@@ -19,9 +19,9 @@ from scipy.stats import kendalltau
 
 from nas_proxy import files, resources
 from nas_proxy.devices import get_device
-from nas_proxy.devices._edge_tpu_fit import Observation, fit, leave_one_out, predict
-from nas_proxy.devices.edge_tpu import EdgeTPUDevice
 from nas_proxy.graph import annotate, from_torch
+from nas_proxy.scheduling.chip_fit import Observation, fit, leave_one_out, predict
+from nas_proxy.scheduling.device import EdgeTPUDevice
 
 
 @dataclass(frozen=True)

@@ -41,12 +41,12 @@ from rich.table import Table
 from scipy import stats
 
 from nas_proxy import LatencyTable, ProxyLatencyModel, get_space, load_accuracies, load_latencies, resources
-from nas_proxy.devices._edge_tpu_spec import EdgeTPUSpec, operator_times
-from nas_proxy.devices.edge_tpu import EdgeTPUDevice
-from nas_proxy.devices.spatial import SpatialDevice
 from nas_proxy.files import write_json, write_text
 from nas_proxy.graph import TensorGraph, annotate, from_torch
 from nas_proxy.mapping.dataflows import default_mapping
+from nas_proxy.mapping.device import SpatialDevice
+from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
+from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.schema import load_yaml
 
 DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -27,9 +27,9 @@ from rich.table import Table
 
 from benchmarks.golden import DATA, read_architectures, read_layer, read_mapping
 from nas_proxy.devices import get_device
-from nas_proxy.devices.spatial import SpatialDevice, SpatialResult
 from nas_proxy.files import write_bytes, write_json, write_text
 from nas_proxy.mapping import CostModel, Layer, Problem, map_problem, parse_layer
+from nas_proxy.mapping.device import SpatialDevice, SpatialResult
 from nas_proxy.mapping.mappers import Mapper, get_mapper
 from nas_proxy.mapping.mappers.marl import MarlMapper, without_critic
 from nas_proxy.mapping.mappers.policy_gradient import PolicyGradientMapper

@@ -24,8 +24,8 @@ from rich.console import Console
 from rich.table import Table
 
 from nas_proxy import files, load_accuracies, scheduling
-from nas_proxy.devices.edge_tpu import EdgeTPUDevice
 from nas_proxy.scheduling import PipelineProblem, Scheduler, Tensor, get_scheduler, synthetic_problem
+from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.scheduling.respect._scheduler import SHIPPED
 
 CACHE = Path("runs/bench-scheduling")

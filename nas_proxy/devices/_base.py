@@ -80,8 +80,8 @@ _kinds: Registry[DeviceKind] = Registry(
     {
         "host": "nas_proxy.devices.host:HostDevice.from_description",
         "table": "nas_proxy.devices.table:TableDevice.from_description",
-        "spatial": "nas_proxy.devices.spatial:SpatialDevice.from_description",
-        "edge-tpu": "nas_proxy.devices.edge_tpu:EdgeTPUDevice.from_description",
+        "spatial": "nas_proxy.mapping.device:SpatialDevice.from_description",
+        "edge-tpu": "nas_proxy.scheduling.device:EdgeTPUDevice.from_description",
     },
 )
 

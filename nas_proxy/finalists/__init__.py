@@ -1,7 +1,6 @@
 """The finalists of a search, as fast as each can be made on each target, and what each optimisation gains."""
 
 from nas_proxy.finalists.evaluating import can_evaluate, evaluate_finalists
-from nas_proxy.finalists.show import show
 from nas_proxy.finalists.table import Finalist, FinalistTable, LayerCost, Stage, Variant, writer
 
 __all__ = [
@@ -12,6 +11,5 @@ __all__ = [
     "Variant",
     "can_evaluate",
     "evaluate_finalists",
-    "show",
     "writer",
 ]

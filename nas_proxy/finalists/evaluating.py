@@ -16,20 +16,20 @@ from nas_proxy.cache import Records, default_folder, digest
 from nas_proxy.devices import Device, LatencyResult, Workers, get_device
 from nas_proxy.devices._fan_out import parallel
 from nas_proxy.devices._timing import MeasuredLatency
-from nas_proxy.devices.edge_tpu import EdgeTPUDevice
 from nas_proxy.devices.host import HostDevice
-from nas_proxy.devices.spatial import SpatialDevice
 from nas_proxy.errors import InputError, UnknownNameError, whole_number
 from nas_proxy.finalists.rewritten import Cheaper, rewrite
 from nas_proxy.finalists.table import Finalist, FinalistTable
 from nas_proxy.finalists.targets import Outcome, on_edge_tpu, on_host, on_spatial
 from nas_proxy.graph import TensorGraph, from_torch
 from nas_proxy.mapping.cache import MAPPERS_VERSION
+from nas_proxy.mapping.device import SpatialDevice
 from nas_proxy.mapping.mappers import get_mapper
 from nas_proxy.mapping.problem import OBJECTIVES, Objective
 from nas_proxy.rewriting.costs import CostModel, MeasuredCost, SpatialCost, cost_for
 from nas_proxy.rewriting.rewriters import get_rewriter
 from nas_proxy.scheduling import get_scheduler
+from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.spaces import SearchSpace, get_space, space_text
 
 __all__ = ["can_evaluate", "evaluate_finalists"]

@@ -6,16 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from nas_proxy.devices._edge_tpu_spec import operator_times
 from nas_proxy.devices._timing import MeasuredLatency
-from nas_proxy.devices.edge_tpu import PRECISION, EdgeTPUDevice, PipelineResult
-from nas_proxy.devices.spatial import SpatialDevice, SpatialResult
 from nas_proxy.finalists.rewritten import Cheaper
 from nas_proxy.finalists.table import LayerCost, Stage, Variant
 from nas_proxy.graph import TensorGraph, annotate
 from nas_proxy.mapping.dataflows import default_mapping
+from nas_proxy.mapping.device import SpatialDevice, SpatialResult
 from nas_proxy.mapping.layer import Layer
 from nas_proxy.mapping.problem import SearchResult
+from nas_proxy.scheduling.chip import operator_times
+from nas_proxy.scheduling.device import PRECISION, EdgeTPUDevice, PipelineResult
 
 __all__ = ["Outcome", "on_edge_tpu", "on_host", "on_spatial"]
 

@@ -1,7 +1,6 @@
 """What a network is to a device: operators, shapes, multiply-accumulates, bytes."""
 
 from nas_proxy.graph._cost import Annotation, Kind, NodeCost, annotate, register_formula
-from nas_proxy.graph._inspect import render
 from nas_proxy.graph._onnx_io import from_onnx, parse_shapes, save_onnx, to_onnx
 from nas_proxy.graph._tensor_graph import Constant, Node, Subgraph, TensorGraph, Value, sort_nodes
 from nas_proxy.graph._torch_trace import from_torch
@@ -20,7 +19,6 @@ __all__ = [
     "from_torch",
     "parse_shapes",
     "register_formula",
-    "render",
     "save_onnx",
     "sort_nodes",
     "to_onnx",

@@ -15,8 +15,8 @@ from nas_proxy.errors import InputError
 from nas_proxy.graph import annotate
 
 if TYPE_CHECKING:
-    from nas_proxy.devices.edge_tpu import EdgeTPUDevice
     from nas_proxy.graph import TensorGraph
+    from nas_proxy.scheduling.device import EdgeTPUDevice
 
 __all__ = ["HOST", "DoesNotFitError", "PipelineProblem", "Schedule", "Tensor", "evaluate"]
 

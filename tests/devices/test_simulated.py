@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nas_proxy.devices import Device, get_device
-from nas_proxy.devices.spatial import SpatialDevice
+from nas_proxy.mapping.device import SpatialDevice
 from nas_proxy.spaces import get_space
 from nas_proxy.testing.devices import CHECKS, check_repeatable
 from nas_proxy.testing.mappers import small_accelerator

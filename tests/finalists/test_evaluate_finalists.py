@@ -18,7 +18,8 @@ import yaml
 from nas_proxy import FinalistTable, evaluate_finalists, get_device, get_space
 from nas_proxy.devices import Workers
 from nas_proxy.errors import InputError, UnknownNameError
-from nas_proxy.finalists import Finalist, evaluating, show
+from nas_proxy.finalists import Finalist, evaluating
+from nas_proxy.terminal.finalists import show
 
 SMALL = {"channels": 4, "cells": 1, "image_size": 8}
 QUICK = {"mapper": "random", "evaluations": 40, "rewriting_evaluations": 20}

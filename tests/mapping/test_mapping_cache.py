@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from nas_proxy import get_device, resources
-from nas_proxy.devices.spatial import SpatialDevice
 from nas_proxy.errors import InputError
 from nas_proxy.mapping import Layer, Problem, map_problem, parse_layer
 from nas_proxy.mapping.dataflows import DATAFLOWS, default_mapping
+from nas_proxy.mapping.device import SpatialDevice
 from nas_proxy.testing.mappers import small_accelerator
 
 LAYER = Layer(k=16, c=8, p=8, q=8, r=3, s=3)

@@ -15,7 +15,7 @@ from nas_proxy.mapping.mappers import map_problem
 from nas_proxy.mapping.mappers._memory import Memory
 from nas_proxy.mapping.mappers.clusters import cluster_agents, effects
 from nas_proxy.mapping.problem import BudgetSpentError, Problem
-from nas_proxy.mapping.show import render
+from nas_proxy.terminal.mapping import render
 from nas_proxy.testing.mappers import small_accelerator as accelerator
 
 LAYER = Layer(k=16, c=8, p=8, q=8, r=3, s=3)

@@ -10,7 +10,6 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from nas_proxy.devices import get_device
-from nas_proxy.devices.edge_tpu import EdgeTPUDevice
 from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting import Edit, apply, structural_hash, verify
@@ -25,6 +24,7 @@ from nas_proxy.rewriting.rewriters.learned import LearnedRewriter
 from nas_proxy.rewriting.synthetic import random_graph
 from nas_proxy.rewriting.xrlflow import Episode, Policy, Training, load_policy, observe, save_policy, train
 from nas_proxy.rewriting.xrlflow._policy import collate
+from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.testing.rewriting import REWRITER_CHECKS
 
 

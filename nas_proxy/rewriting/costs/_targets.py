@@ -27,10 +27,10 @@ def cost_for(target: str | Path | Device, *, bottleneck: bool = True) -> CostMod
     if target == PlainCost.name:
         return PlainCost()
     device = target if isinstance(target, Device) else get_device(target)
-    from nas_proxy.devices.edge_tpu import EdgeTPUDevice
     from nas_proxy.devices.host import HostDevice
-    from nas_proxy.devices.spatial import SpatialDevice
+    from nas_proxy.mapping.device import SpatialDevice
     from nas_proxy.rewriting.costs.simulated import EdgeTPUCost, PipelineCost, SpatialCost
+    from nas_proxy.scheduling.device import EdgeTPUDevice
 
     if isinstance(device, SpatialDevice):
         return SpatialCost(device)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from nas_proxy.devices._edge_tpu_spec import operator_times
-from nas_proxy.devices.edge_tpu import PRECISION, EdgeTPUDevice
-from nas_proxy.devices.spatial import SpatialDevice
 from nas_proxy.graph import Node, TensorGraph
+from nas_proxy.mapping.device import SpatialDevice
 from nas_proxy.mapping.network import operators_of
 from nas_proxy.rewriting.costs._base import NodewiseCost, Priced, annotate_known, signature
 from nas_proxy.scheduling import PipelineProblem, get_scheduler
+from nas_proxy.scheduling.chip import operator_times
+from nas_proxy.scheduling.device import PRECISION, EdgeTPUDevice
 
 __all__ = ["EdgeTPUCost", "PipelineCost", "SpatialCost"]
 

@@ -56,7 +56,7 @@ def list_names(
     kind: Annotated[str | None, typer.Argument(help="One of the kinds, to see what each of its names is.")] = None,
 ) -> None:
     """List what is known by name: spaces, devices, configurations, mappers, schedulers, rewriters, ..."""
-    from nas_proxy import listing
+    from nas_proxy.terminal import listing
 
     Console().print(listing.render(kind))
 
@@ -75,7 +75,8 @@ def inspect(
     rows: Annotated[int | None, typer.Option(min=1, help="Show only so many operators, the largest.")] = None,
 ) -> None:
     """Show where an ONNX model's multiply-accumulates, parameters and activations are."""
-    from nas_proxy.graph import annotate, from_onnx, parse_shapes, render
+    from nas_proxy.graph import annotate, from_onnx, parse_shapes
+    from nas_proxy.terminal.graphs import render
 
     graph = from_onnx(model, batch=batch, input_shapes=parse_shapes(shape))
     Console().print(render(annotate(graph, precision), rows=rows))
@@ -93,7 +94,7 @@ def schedule(
 ) -> None:
     """Cut an ONNX model into the stages of a pipeline of Edge TPUs."""
     from nas_proxy.graph import from_onnx, parse_shapes
-    from nas_proxy.scheduling._show import schedule_on
+    from nas_proxy.terminal.scheduling import schedule_on
 
     graph = from_onnx(model, batch=batch, input_shapes=parse_shapes(shape))
     Console().print(schedule_on(graph, device, scheduler), highlight=False, soft_wrap=False)
@@ -111,7 +112,8 @@ def map_layer(
     picture: Annotated[Path | None, typer.Option(help="Save where the energy goes, as .png or .svg.")] = None,
 ) -> None:
     """Find a good mapping of one layer to a simulated accelerator, and show it."""
-    from nas_proxy.mapping import map_to_device, show
+    from nas_proxy.mapping.device import map_to_device
+    from nas_proxy.terminal.mapping import show
 
     wanted: Any = objective  # checked there, with the known ones named
     found = map_to_device(layer, device, wanted, budget=budget, max_cycles=max_cycles, mapper=mapper, seed=seed)
@@ -155,9 +157,9 @@ def measure(
     backend: Annotated[str, typer.Option(help="Of joblib: loky (processes of this machine) or ray.")] = "loky",
 ) -> None:
     """Measure latencies on a device; the same command continues what was interrupted."""
+    from nas_proxy.cli.choice import choose
     from nas_proxy.devices import Workers, measure
-    from nas_proxy.devices._choice import choose
-    from nas_proxy.devices._progress import show_progress
+    from nas_proxy.terminal.progress import show_progress
 
     chosen = choose(space, parameter, n, seed, archs)
     with show_progress("measuring") as on_progress:
@@ -180,9 +182,9 @@ def export(
     parameter: Annotated[list[str], typer.Option("--parameter", "-p", help="Of the space, as NAME=VALUE.")] = [],  # noqa: B006
 ) -> None:
     """Write networks to measure on a device that is elsewhere, and the CSV to fill in."""
+    from nas_proxy.cli.choice import choose
     from nas_proxy.devices import export_onnx
-    from nas_proxy.devices._choice import choose
-    from nas_proxy.devices._progress import show_progress
+    from nas_proxy.terminal.progress import show_progress
 
     chosen = choose(space, parameter, n, seed, archs)
     with show_progress("exporting") as on_progress:
@@ -235,7 +237,7 @@ def zoo_trace(
     output: Annotated[Path, typer.Option("--output", "-o", help="The table; one that is there is extended.")],
 ) -> None:
     """Trace what networks cost that the zoo lacks, for nas-proxy zoo --table; can be stopped and goes on."""
-    from nas_proxy.devices._progress import show_progress
+    from nas_proxy.terminal.progress import show_progress
     from nas_proxy.zoo import trace_networks
 
     with show_progress("tracing") as on_progress:
@@ -391,7 +393,7 @@ def compress(
     """Make a policy smaller: quantize, prune, distil; keep the smallest form that still does its work."""
     from nas_proxy.compression import get_task, parse_method, sweep
     from nas_proxy.compression.sweep import render
-    from nas_proxy.devices._progress import show_progress
+    from nas_proxy.terminal.progress import show_progress
 
     if all_methods == bool(method):
         raise InputError("give --sweep to try the grid of methods, or --method, once or several times, to name some.")
@@ -424,9 +426,10 @@ def evaluate(
 ) -> None:
     """See how fast networks can be made on each target, and what rewriting, mapping and scheduling gain."""
     from nas_proxy import finalists
+    from nas_proxy.cli.choice import choose
     from nas_proxy.devices import Workers
-    from nas_proxy.devices._choice import choose
-    from nas_proxy.devices._progress import show_progress
+    from nas_proxy.terminal.finalists import show
+    from nas_proxy.terminal.progress import show_progress
 
     write = finalists.writer(output) if output else None
     files.require_free(output, archs, *target, own_column="target")
@@ -439,7 +442,7 @@ def evaluate(
         )
     if write:
         write(table)
-    Console().print(finalists.show(table))
+    Console().print(show(table))
 
 
 training = typer.Typer(help="Train the policies that ship with the package anew.", no_args_is_help=True)
@@ -509,7 +512,3 @@ def main() -> None:
         return
     Console(stderr=True).print(f"[bold red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(exit_code)
-
-
-if __name__ == "__main__":
-    main()

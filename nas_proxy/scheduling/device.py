@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import Field
 
 from nas_proxy.devices._base import Device, LatencyResult
-from nas_proxy.devices._edge_tpu_spec import EdgeTPUSpec, operator_times
 from nas_proxy.errors import InputError
 from nas_proxy.graph import Node, TensorGraph, annotate
+from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
 from nas_proxy.schema import Spec, parse
 
 __all__ = ["EdgeTPUDevice", "PipelineResult", "Unit"]

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_proxy.devices._edge_tpu_spec import EdgeTPUSpec, operator_times
 from nas_proxy.errors import InputError
 from nas_proxy.graph import Annotation
+from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
 
 __all__ = ["Observation", "fit", "leave_one_out", "predict"]
 

@@ -7,12 +7,12 @@ from torch import nn
 
 from nas_proxy import resources
 from nas_proxy.devices import get_device
-from nas_proxy.devices._edge_tpu_fit import Observation, fit, leave_one_out, predict
-from nas_proxy.devices._edge_tpu_spec import EdgeTPUSpec, operator_times
-from nas_proxy.devices.edge_tpu import EdgeTPUDevice
 from nas_proxy.errors import InputError
 from nas_proxy.graph import annotate, from_torch
 from nas_proxy.scheduling import PipelineProblem, evaluate
+from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
+from nas_proxy.scheduling.chip_fit import Observation, fit, leave_one_out, predict
+from nas_proxy.scheduling.device import EdgeTPUDevice
 
 SPEC = EdgeTPUSpec(
     clock_mhz=500, array_rows=64, array_columns=64, cache_mb=8, array_efficiency=0.5, depthwise_efficiency=0.01,

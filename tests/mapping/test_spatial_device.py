@@ -11,11 +11,10 @@ import yaml
 
 from nas_proxy import resources
 from nas_proxy.devices import get_device
-from nas_proxy.devices.spatial import SpatialDevice
 from nas_proxy.errors import InputError
-from nas_proxy.mapping import map_to_device
+from nas_proxy.mapping.device import SpatialDevice, map_to_device
 from nas_proxy.mapping.layer import Layer, parse_layer
-from nas_proxy.mapping.show import save_picture
+from nas_proxy.terminal.mapping import save_picture
 
 SPATIAL = ["edge-array", "eyeriss", "nvdla-large", "shidiannao", "simba", "tpu-v1", "tpu-v4i"]
 
@@ -100,7 +99,7 @@ def test_results_do_not_depend_on_order_or_workers(monkeypatch):
     device = SpatialDevice.from_description("simba", description("simba", evaluations=30))
     alone = device.latency(layers)
     apart = device.replaced(workers=2)
-    monkeypatch.setattr("nas_proxy.devices.spatial.map_problem", lambda *_: pytest.fail("searched in this process"))
+    monkeypatch.setattr("nas_proxy.mapping.device.map_problem", lambda *_: pytest.fail("searched in this process"))
     assert apart.latency(layers[::-1]).operators == alone.operators[::-1]
     assert apart.spent == device.spent
 

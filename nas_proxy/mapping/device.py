@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from nas_proxy.devices._base import Device, LatencyResult
+from nas_proxy.devices._base import Device, LatencyResult, get_device
 from nas_proxy.errors import InputError, whole_number
 from nas_proxy.graph import TensorGraph
 from nas_proxy.mapping.accelerator import Accelerator
 from nas_proxy.mapping.cache import MappingCache
-from nas_proxy.mapping.layer import Layer
+from nas_proxy.mapping.layer import Layer, parse_layer
 from nas_proxy.mapping.mappers import get_mapper, map_problem
 from nas_proxy.mapping.network import Operator, operators_of
 from nas_proxy.mapping.problem import Objective, Problem, SearchResult
 from nas_proxy.schema import parse
 
-__all__ = ["OperatorCost", "SpatialDevice", "SpatialResult"]
+__all__ = ["OperatorCost", "SpatialDevice", "SpatialResult", "map_to_device"]
 
 
 @dataclass(frozen=True)
@@ -221,3 +221,27 @@ class SpatialDevice(Device):
         cycles = max(float(np.ceil(words / bandwidth)) if bandwidth else 0.0 for words, bandwidth in sides)
         energy += cycles * self.accelerator.leakage_pj_per_cycle
         return OperatorCost(operator.name, None, cycles, energy, 0.0, "DRAM")
+
+
+def map_to_device(
+    layer: str | Layer,
+    device: str | Path,
+    objective: Objective = "edp",
+    *,
+    budget: int = 1000,
+    max_cycles: float | None = None,
+    mapper: str = "marl",
+    seed: int = 0,
+) -> tuple[Layer, Accelerator, SearchResult]:
+    """Map one layer to a device by name or path: the layer, the accelerator and what was found.
+
+    Raises:
+        UnknownNameError: no such device, mapper, objective or kind of layer; the message names the closest.
+        InputError: the device is not a spatial accelerator, or layer, budget or limit cannot be (says why).
+    """
+    layer = parse_layer(layer) if isinstance(layer, str) else layer
+    found = get_device(device)
+    if not isinstance(found, SpatialDevice):
+        raise InputError(f"{device} is not a spatial accelerator: layers are mapped to devices of kind 'spatial' only.")
+    problem = Problem(layer, found.accelerator, objective, budget=budget, max_cycles=max_cycles, pad=True)
+    return layer, found.accelerator, map_problem(problem, mapper, seed)

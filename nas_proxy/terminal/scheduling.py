@@ -12,11 +12,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas_proxy.devices import get_device
-from nas_proxy.devices.edge_tpu import PRECISION, EdgeTPUDevice, PipelineResult
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph, annotate
 from nas_proxy.scheduling._base import get_scheduler
 from nas_proxy.scheduling._problem import PipelineProblem
+from nas_proxy.scheduling.device import PRECISION, EdgeTPUDevice, PipelineResult
 
 __all__ = ["schedule_on"]
 

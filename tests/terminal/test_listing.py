@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 from typer.testing import CliRunner
 
-from nas_proxy import listing, resources
+from nas_proxy import resources
 from nas_proxy.cli import app
 from nas_proxy.errors import UnknownNameError
 from nas_proxy.mapping.mappers import mappers
+from nas_proxy.terminal import listing
 
 SHIPPED = {kind: listing.names(kind) for kind in listing.kinds()}  # before a test registers its own
 

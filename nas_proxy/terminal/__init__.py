@@ -1,0 +1,1 @@
+"""What is printed: tables, trees, progress. No other package but ``cli`` imports ``rich``."""
