@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 
+from benchmarks.data import measurements
 from nas_proxy import ProxyLatencyModel, get_device, get_space, load_accuracies
 from nas_proxy.cache import Records
 from nas_proxy.devices import Device, measure
@@ -21,7 +21,6 @@ from nas_proxy.graph import annotate, from_torch
 from nas_proxy.spaces import SearchSpace
 from nas_proxy.terminal.progress import show_progress
 
-DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RUNS = Path(__file__).parents[1] / "runs" / "bench-finalists"
 MEASURED, UTILITIES = 60, 20
 IN_FULL, CHECKED = 30, 10
@@ -84,7 +83,7 @@ class Study:
 
 def cifar100(space: SearchSpace, archs: Sequence[str]) -> NDArray[np.float64]:
     """Accuracy on CIFAR-100, NATS-Bench: one criterion."""
-    table = load_accuracies("nats-bench", DATA / "nats-bench" / "cifar100_perfmetrics.txt")
+    table = load_accuracies("nats-bench", measurements("nats-bench", "cifar100_perfmetrics.txt"))
     return table.accuracy_of([space.from_str(text) for text in archs])[None]
 
 

@@ -40,6 +40,7 @@ from rich.progress import track
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.data import measurements
 from nas_proxy import LatencyTable, ProxyLatencyModel, get_space, load_accuracies, load_latencies, resources
 from nas_proxy.files import write_json, write_text
 from nas_proxy.graph import TensorGraph, annotate, from_torch
@@ -49,7 +50,6 @@ from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
 from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.schema import load_yaml
 
-DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RESULTS = Path(__file__).parent / "results"
 PROXY, SAMPLES, NOISE = "pixel3", 20, 0.01
 SIZES = (100, 1_000, 10_000)
@@ -288,7 +288,7 @@ def agreement(space: str, name: str) -> Agreement:
     from nas_proxy.ranking._fleet_monotonicity import assess_fleet, pairs_of
     from nas_proxy.ranking._fleet_posterior import fit_fleet
 
-    table = load_latencies("help", DATA / "help" / space)
+    table = load_latencies("help", measurements("help", space))
     proxy = ProxyLatencyModel(space).fit(table.archs, table.latency_ms(name))
     chosen = proxy.suggest(table.archs, SAMPLES)
     rest, archs = np.setdiff1d(np.arange(len(table)), chosen), [table.archs[i] for i in chosen]
@@ -325,7 +325,7 @@ def main(
 
 def _benchmark(folder: Path, sizes: list[int]) -> None:
     console = Console()
-    published = load_latencies("help", DATA / "help" / "nasbench201")
+    published = load_latencies("help", measurements("help", "nasbench201"))
     proxy_table = published.measured_on(PROXY)
     proxy = ProxyLatencyModel("nasbench201").fit(proxy_table.archs, proxy_table.latency_ms(PROXY))
     archs = [proxy_table.archs[i] for i in proxy.suggest(proxy_table.archs, SAMPLES)]
@@ -336,7 +336,7 @@ def _benchmark(folder: Path, sizes: list[int]) -> None:
             folder / f"fleet-{size}.csv"
         )
     proxy_table.to_csv(folder / "proxy.csv")
-    accuracies = load_accuracies("nats-bench", DATA / "nats-bench" / "cifar100_perfmetrics.txt")
+    accuracies = load_accuracies("nats-bench", measurements("nats-bench", "cifar100_perfmetrics.txt"))
     rows = zip(accuracies.archs, accuracies.accuracy, strict=True)
     lines = ["# space: nasbench201", "arch,accuracy", *(f"{arch},{value:.4f}" for arch, value in rows)]
     write_text(folder / "accuracy.csv", "\n".join(lines) + "\n")

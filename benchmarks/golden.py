@@ -9,7 +9,6 @@ The formats are described in the README beside the records; any file of that for
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.data import measurements
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.files import write_json, write_text
 from nas_proxy.mapping.accelerator import LEVELS, Accelerator
@@ -27,8 +27,6 @@ from nas_proxy.mapping.cost_model import OPERATIONS, CostModel, Costs, Counting
 from nas_proxy.mapping.layer import DIMS, TENSORS, Layer
 from nas_proxy.mapping.mappings import Mappings
 from nas_proxy.schema import parse
-
-DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data")) / "timeloop"
 
 
 def read_architectures(path: Path) -> dict[str, Accelerator]:
@@ -222,7 +220,7 @@ def show(rows: dict[str, dict[str, float]]) -> None:
 
 def main(
     records: Annotated[Path | None, typer.Argument(help="A file of records, one per line.")] = None,
-    architectures: Annotated[Path, typer.Option(help="The architectures they name.")] = DATA / "architectures.json",
+    architectures: Annotated[Path | None, typer.Option(help="The architectures they name.")] = None,
     counting: Annotated[str, typer.Option(help="physical or timeloop.")] = "timeloop",
     out: Annotated[Path | None, typer.Option(help="Where the predictions go, one per line.")] = None,
 ) -> None:
@@ -234,7 +232,7 @@ def main(
         raise typer.Exit(InputError.exit_code) from None
 
 
-def run(records: Path | None, architectures: Path, counting: str, out: Path | None) -> None:
+def run(records: Path | None, architectures: Path | None, counting: str, out: Path | None) -> None:
     """What the command does.
 
     Raises:
@@ -242,6 +240,7 @@ def run(records: Path | None, architectures: Path, counting: str, out: Path | No
     """
     if counting not in get_args(Counting):
         raise UnknownNameError("counting rule", counting, get_args(Counting))
+    architectures = architectures or measurements("timeloop", "architectures.json")
     rows: dict[str, dict[str, float]] = {}
     if records is not None:
         pairs = predict(records, architectures, counting)  # pyright: ignore[reportArgumentType]
@@ -253,7 +252,7 @@ def run(records: Path | None, architectures: Path, counting: str, out: Path | No
         return
     for file in ("timeloop_model_dev.jsonl", "timeloop_micro.jsonl", "timeloop_mapper_dev.jsonl"):
         for rule in ("physical", "timeloop"):
-            if (row := shares(predict(DATA / file, architectures, rule))) is not None:
+            if (row := shares(predict(measurements("timeloop", file), architectures, rule))) is not None:
                 rows[f"{file}, {rule}"] = row
     show(rows)
     write_json(Path(__file__).parent / "results" / "golden.json", rows)

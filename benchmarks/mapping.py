@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.golden import DATA, read_architectures, read_layer, read_mapping
+from benchmarks.data import measurements
+from benchmarks.golden import read_architectures, read_layer, read_mapping
 from nas_proxy.devices import get_device
 from nas_proxy.files import write_bytes, write_json, write_text
 from nas_proxy.mapping import CostModel, Layer, Problem, map_problem, parse_layer
@@ -116,10 +117,10 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.accelerators = read_architectures(DATA / "architectures.json")
+        self.accelerators = read_architectures(measurements("timeloop", "architectures.json"))
         self.layers: dict[str, Layer] = {}
         self.timeloop: dict[tuple[tuple[str, str], Objective], list[tuple[int, float]]] = {}
-        for line in (DATA / "timeloop_mapper_dev.jsonl").read_text().splitlines():
+        for line in measurements("timeloop", "timeloop_mapper_dev.jsonl").read_text().splitlines():
             record = json.loads(line)
             layer, arch = read_layer(record["layer"]), record["arch"]
             self.layers[layer.name] = layer

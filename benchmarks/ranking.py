@@ -18,7 +18,6 @@ log-latency, of the proxy as of the target.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -33,10 +32,10 @@ from rich.progress import track
 from rich.table import Table
 from scipy import stats
 
+from benchmarks.data import measurements
 from nas_proxy import LatencyTable, ProxyLatencyModel, get_space, load_latencies, select_proxy
 from nas_proxy.files import write_json
 
-DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RESULTS = Path(__file__).parent / "results"
 SAMPLES = (20, 10)
 METHODS = ("adapted", "adapted, random samples", "adapted, in log", "adaproxy", "un-adapted proxy", "FLOPs")
@@ -117,7 +116,7 @@ class Honesty:
 
 @cache
 def _table(space: str) -> LatencyTable:
-    return load_latencies("help", DATA / "help" / space)
+    return load_latencies("help", measurements("help", space))
 
 
 @cache

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,13 +22,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.data import measurements
 from nas_proxy import files, load_accuracies, scheduling
 from nas_proxy.scheduling import PipelineProblem, Scheduler, Tensor, get_scheduler, synthetic_problem
 from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.scheduling.respect._scheduler import SHIPPED
 
 CACHE = Path("runs/bench-scheduling")
-DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SIZES = {30: 18, 50: 18, 100: 18, 300: 2}
 STAGES = (4, 5, 6)
 MILP_SECONDS = {30: 15.0, 50: 10.0, 100: 10.0, 300: 20.0}
@@ -213,7 +212,7 @@ def finalists() -> dict[str, tuple[Callable[[], Any], int]]:
     from nas_proxy.spaces import get_space
 
     cells, mobile = get_space("nasbench201"), get_space("mobilenetv3")
-    table = load_accuracies("nats-bench", DATA / "nats-bench" / "cifar100_perfmetrics.txt")
+    table = load_accuracies("nats-bench", measurements("nats-bench", "cifar100_perfmetrics.txt"))
     by_accuracy = [table.archs[i] for i in np.argsort(-table.accuracy, kind="stable")]
     small, medium = (next(arch for arch in by_accuracy if arch.count("nor_conv") <= most) for most in (2, 4))
     drawn = sorted(mobile.sample(200, seed=0), key=lambda arch: (sum(arch["d"]), sum(arch["e"])))

@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -40,12 +39,12 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from benchmarks.data import measurements
 from nas_proxy import LatencyTable, ProxyLatencyModel, get_space, load_accuracies, load_latencies, select_proxy
 from nas_proxy.files import write_json
 from nas_proxy.ranking import hypervolume, pareto_front
 from nas_proxy.search import SearchEngine
 
-DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data"))
 RESULTS = Path(__file__).parent / "results"
 SAMPLES, EVALUATIONS = 20, 50
 TUNING_SEEDS = range(500, 503)
@@ -91,7 +90,7 @@ class Method:
 
 @cache
 def latencies() -> LatencyTable:
-    return load_latencies("help", DATA / "help" / "nasbench201")
+    return load_latencies("help", measurements("help", "nasbench201"))
 
 
 @cache
@@ -107,7 +106,7 @@ def row_of(task_archs: tuple[str, ...]) -> dict[str, int]:
 
 def make_task(device: str, accuracy: str) -> Task:
     table = latencies().measured_on(device)
-    known = load_accuracies("nats-bench", DATA / "nats-bench" / f"{accuracy}_perfmetrics.txt")
+    known = load_accuracies("nats-bench", measurements("nats-bench", f"{accuracy}_perfmetrics.txt"))
     return Task(device, table.archs, known.accuracy_of(table.archs), table.latency_ms(device))
 
 

@@ -15,7 +15,6 @@ Run: ``python -m benchmarks.zoo``.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
@@ -28,12 +27,12 @@ from rich.progress import track
 from rich.table import Table
 from scipy.stats import rankdata
 
+from benchmarks.data import measurements
 from nas_proxy.datasets import LatencyTable, load_latencies
 from nas_proxy.files import write_json
 from nas_proxy.spaces.timm_zoo import TimmZoo
 from nas_proxy.zoo import adapt_zoo, fit_zoo, predict_zoo, suggest_networks
 
-DATA = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data")) / "timm"
 SAMPLES, SEEDS, WINDOWS, WIDTH, FEWEST_IN_WINDOW = 20, 10, 100, 0.5, 10
 ADAPTED, UNRESTRICTED, RANDOM = "adapted, suggested", "adapted, unrestricted", "adapted, random"
 BASELINES = ("proxy as it is", "MACs", "activations")
@@ -110,7 +109,7 @@ def summary(found: list[Score], **where: str) -> dict[str, dict[str, float]]:
 
 
 def main() -> None:
-    space, table = TimmZoo(), load_latencies("timm", DATA)
+    space, table = TimmZoo(), load_latencies("timm", measurements("timm"))
     table = table.measured_on(*table.devices)
     pairs = list(permutations(table.devices, 2))
     found = [

@@ -3,18 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks import data
+
 
 @pytest.fixture(scope="session")
-def data_dir() -> Path:
-    """The folder of published measurements; tests that need it are skipped, saying so, where it is absent."""
-    path = Path(os.environ.get("NAS_PROXY_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not path.is_dir():
-        pytest.skip(f"no measurements at {path}: set NAS_PROXY_DATA to their folder")
-    return path
+def measurements() -> Callable[..., Path]:
+    """The path of published measurements, as ``measurements("help", "fbnet")``; where they are absent, the test is
+    skipped and says how to get them."""
+
+    def path_of(*parts: str) -> Path:
+        try:
+            return data.measurements(*parts)
+        except data.MissingDataError as error:
+            pytest.skip(str(error))
+
+    return path_of
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tests that were skipped for want of measurements, in one line."""
+    reports = terminalreporter.stats.get("skipped", [])
+    if skipped := sum(data.COMMAND in str(report.longrepr) for report in reports):
+        terminalreporter.write_line(f"{skipped} skipped for want of measurements: `{data.COMMAND}` gets them.")
 
 
 @pytest.fixture(scope="session", autouse=True)

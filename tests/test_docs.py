@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
@@ -54,6 +53,7 @@ class Reader:
     """Someone who follows a page in an empty folder; ``names`` are what a page's Python takes for granted."""
 
     folder: Path
+    measurements: Callable[..., Path]
     names: dict[str, Any] = field(default_factory=dict)
     before_each: Callable[[], None] = lambda: None
 
@@ -105,14 +105,9 @@ def _blocks(page: Path) -> list[tuple[str, str]]:
     return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def _data() -> Path:
-    path = Path(os.environ.get("NAS_PROXY_DATA", ROOT.parent / "shared" / "data"))
-    return path if path.is_dir() else pytest.skip(f"no measurements at {path}: set NAS_PROXY_DATA to their folder")
-
-
 def _timm_results(reader: Reader) -> None:
     """timm's tables, downloaded, and a network of the reader's own."""
-    for path in (_data() / "timm").glob("*.csv"):
+    for path in reader.measurements("timm").glob("*.csv"):
         shutil.copy(path, reader.folder)
     (reader.folder / "mynetworks.py").write_text(
         "from torch import nn\n\ndef small_net():\n    return nn.Conv2d(3, 4, 3)\n"
@@ -166,7 +161,7 @@ _CELL = "|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 PREPARE: dict[str, Callable[[Reader], None]] = {
     "add-a-device.md": _phone,
     "measure-my-device.md": _measured_there,
-    "how-the-ranking-works.md": lambda reader: reader.names.update(DATA=_data()),
+    "how-the-ranking-works.md": lambda reader: reader.names.update(DATA=reader.measurements()),
     "rank-pretrained-networks.md": _timm_results,
     "mapping.md": _small_network,
     "scheduling.md": _small_network,
@@ -176,7 +171,7 @@ PREPARE: dict[str, Callable[[Reader], None]] = {
 
 @pytest.mark.filterwarnings("ignore")  # what other libraries say while they are imported
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measurements: Callable[..., Path]) -> None:
     devices = _hasty_devices(tmp_path / "devices")
     folder = tmp_path / "reader"
     folder.mkdir()
@@ -188,15 +183,15 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
     # what a page registers is forgotten after it
     monkeypatch.setattr(Registry, "register", lambda self, name, entry: monkeypatch.setitem(self._entries, name, entry))
-    reader = Reader(folder)
+    reader = Reader(folder, measurements)
     PREPARE.get(page.name, lambda _: None)(reader)
     for language, code in _blocks(page):
         reader.follow(language, code)
 
 
-def test_what_the_page_on_extensions_writes_passes_the_conformance_suites() -> None:
+def test_what_the_page_on_extensions_writes_passes_the_conformance_suites(measurements: Callable[..., Path]) -> None:
     """Its tests, run."""
-    reader = Reader(Path())
+    reader = Reader(Path(), measurements)
     for language, code in _blocks(ROOT / "docs" / "write-your-own.md"):
         reader.follow(language, code)
     for test in ("test_my_mapper", "test_my_scheduler", "test_my_rewriter"):

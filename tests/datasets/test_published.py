@@ -26,8 +26,8 @@ def folder(tmp_path):
 
 
 @pytest.mark.parametrize(("space", "n"), [("nasbench201", 15_625), ("fbnet", 5_000)])
-def test_help(data_dir, space, n):
-    table = load_latencies("help", data_dir / "help" / space)
+def test_help(measurements, space, n):
+    table = load_latencies("help", measurements("help", space))
     assert table.space == space
     assert len(table) == len(set(table.archs)) == n
     assert len(table.devices) == 27
@@ -36,8 +36,8 @@ def test_help(data_dir, space, n):
     assert np.isfinite(table.values_ms).all()
 
 
-def test_nats_bench_is_in_the_order_of_its_index(data_dir):
-    table = load_accuracies("nats-bench", data_dir / "nats-bench" / "cifar10_perfmetrics.txt")
+def test_nats_bench_is_in_the_order_of_its_index(measurements):
+    table = load_accuracies("nats-bench", measurements("nats-bench", "cifar10_perfmetrics.txt"))
     nothing = "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"
     # the best of NAS-Bench-201 on CIFAR-10 have 94.37 % (Dong & Yang, ICLR 2020, table 5); this is one of them
     best = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"

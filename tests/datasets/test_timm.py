@@ -84,9 +84,9 @@ def test_what_is_wrong_with_results_is_said(tmp_path):
         load_latencies("timm", tmp_path)
 
 
-def test_the_published_tables_are_read(data_dir):
-    table = load_latencies("timm", data_dir / "timm")
+def test_the_published_tables_are_read(measurements):
+    table = load_latencies("timm", measurements("timm"))
     assert len(table.devices) == 5
     assert len(table) == 1447
     assert len(table.measured_on(*table.devices)) == 1428
-    assert len(load_accuracies("timm", data_dir / "timm" / "results-imagenet.csv")) == 1193
+    assert len(load_accuracies("timm", measurements("timm", "results-imagenet.csv"))) == 1193

@@ -47,8 +47,8 @@ def test_a_csv_beside_the_description(csv, describe, archs, monkeypatch, tmp_pat
     assert get_device(os.path.relpath(path)).latency(archs[1]).latency_ms == 2.5
 
 
-def test_a_published_data_set(data_dir, describe):
-    source = {"format": "help", "path": str(data_dir / "help" / "fbnet")}
+def test_a_published_data_set(measurements, describe):
+    source = {"format": "help", "path": str(measurements("help", "fbnet"))}
     device = get_device(describe(dataset=source, device="raspi4"))
     arch = device.table.archs[17]
     assert device.latency(arch).latency_ms == device.table.latency_ms("raspi4")[17]
@@ -91,8 +91,8 @@ def test_wrong_descriptions(csv, describe, fields, said):
     assert said in str(error.value)
 
 
-def test_a_data_set_of_another_space(data_dir, describe):
-    source = {"format": "help", "path": str(data_dir / "help" / "fbnet")}
+def test_a_data_set_of_another_space(measurements, describe):
+    source = {"format": "help", "path": str(measurements("help", "fbnet"))}
     with pytest.raises(InputError, match="the data set is of 'fbnet', not of 'nasbench201'"):
         get_device(describe(dataset=source, device="raspi4", space="nasbench201"))
 

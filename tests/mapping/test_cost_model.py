@@ -36,8 +36,8 @@ def accelerator(**changes) -> Accelerator:
 
 
 @pytest.mark.parametrize("file", ["timeloop_model_dev", "timeloop_micro", "timeloop_mapper_dev"])
-def test_every_recorded_result_is_met(data_dir, file):
-    folder = data_dir / "timeloop"
+def test_every_recorded_result_is_met(measurements, file):
+    folder = measurements("timeloop")
     pairs = golden.predict(folder / f"{file}.jsonl", folder / "architectures.json", "timeloop")
     unmet = [
         record.id for record, found in pairs if golden.compare(found, record.result) != golden.Agreement(*[True] * 4)
@@ -46,8 +46,8 @@ def test_every_recorded_result_is_met(data_dir, file):
     assert unmet == []
 
 
-def test_the_physical_rule_differs_where_the_record_says_so(data_dir):
-    folder = data_dir / "timeloop"
+def test_the_physical_rule_differs_where_the_record_says_so(measurements):
+    folder = measurements("timeloop")
     file = folder / "timeloop_model_dev.jsonl"
     flags = [set(json.loads(line)["flags"]) for line in file.read_text().splitlines()]
     pairs = golden.predict(file, folder / "architectures.json", "physical")
@@ -59,8 +59,8 @@ def test_the_physical_rule_differs_where_the_record_says_so(data_dir):
     assert np.mean([m.cycles for m in met]) > 0.97
 
 
-def test_golden_predictions_file(data_dir, tmp_path):
-    folder, out = data_dir / "timeloop", tmp_path / "predictions.jsonl"
+def test_golden_predictions_file(measurements, tmp_path):
+    folder, out = measurements("timeloop"), tmp_path / "predictions.jsonl"
     golden.main(folder / "timeloop_micro.jsonl", folder / "architectures.json", "timeloop", out)
     first = json.loads(out.read_text().splitlines()[0])
     assert first["id"] == "small_edge/micro_conv3x3_s1/random/m_1"
@@ -68,13 +68,13 @@ def test_golden_predictions_file(data_dir, tmp_path):
     assert first["levels"]["GLB"]["tensors"]["I"]["fills"] == 520
 
 
-def test_golden_errors(data_dir, tmp_path):
+def test_golden_errors(measurements, tmp_path):
     broken = tmp_path / "records.jsonl"
     broken.write_text('{"id": "a"}\n')
     with pytest.raises(InputError, match="line 1: not a golden record: KeyError"):
-        golden.predict(broken, data_dir / "timeloop" / "architectures.json", "timeloop")
+        golden.predict(broken, measurements("timeloop", "architectures.json"), "timeloop")
     with pytest.raises(InputError, match="cannot be read"):
-        golden.predict(tmp_path / "absent", data_dir / "timeloop" / "architectures.json", "timeloop")
+        golden.predict(tmp_path / "absent", measurements("timeloop", "architectures.json"), "timeloop")
 
 
 @pytest.mark.parametrize(

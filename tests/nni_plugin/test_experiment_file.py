@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ def test_read(toy: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["quickstart", "nasbench201-table"])
-def test_shipped_configurations(name: str, monkeypatch: pytest.MonkeyPatch, data_dir: Path) -> None:
-    monkeypatch.setenv("NAS_PROXY_DATA", str(data_dir))
+def test_shipped_configurations(name: str, monkeypatch: pytest.MonkeyPatch, measurements: Callable[..., Path]) -> None:
+    monkeypatch.setenv("NAS_PROXY_DATA", str(measurements()))
     assert Experiment.read(resources.find("configs", name)).trials > 0
 
 

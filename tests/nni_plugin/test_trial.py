@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,9 @@ def test_table(tmp_path: Path) -> None:
     assert trial.evaluator_of(options)(CANDIDATE) == 71.5
 
 
-def test_published_table(data_dir: Path) -> None:
-    options = trial._parser().parse_args(["--table", f"nats-bench:{data_dir}/nats-bench/cifar100_perfmetrics.txt"])
+def test_published_table(measurements: Callable[..., Path]) -> None:
+    table = measurements("nats-bench", "cifar100_perfmetrics.txt")
+    options = trial._parser().parse_args(["--table", f"nats-bench:{table}"])
     assert 0 < trial.evaluator_of(options)(CANDIDATE) < 100
 
 

@@ -10,8 +10,8 @@ from nas_proxy import ProxyLatencyModel, load_latencies, select_proxy
 
 
 @pytest.fixture(scope="module")
-def tables(data_dir):
-    return {space: load_latencies("help", data_dir / "help" / space) for space in ("nasbench201", "fbnet")}
+def tables(measurements):
+    return {space: load_latencies("help", measurements("help", space)) for space in ("nasbench201", "fbnet")}
 
 
 @pytest.mark.parametrize(

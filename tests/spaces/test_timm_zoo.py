@@ -60,8 +60,8 @@ def test_features_are_family_free(zoo):
     assert not any(family in words for family in ("resnet", "vit", "efficientnet", "swin", "convnext"))
 
 
-def test_costs_agree_with_timms_own_counts(zoo, data_dir):
-    published = pd.read_csv(data_dir / "timm" / "benchmark-infer-amp-nchw-pt240-cu124-rtx4090.csv", thousands=",")
+def test_costs_agree_with_timms_own_counts(zoo, measurements):
+    published = pd.read_csv(measurements("timm", "benchmark-infer-amp-nchw-pt240-cu124-rtx4090.csv"), thousands=",")
     published.index = published["model"] + "@" + published["infer_img_size"].astype(str)
     published = published[published.index.isin(zoo.choices["network"])]
     for name, column, unit in (("macs", "infer_gmacs", 1e9), ("parameters", "param_count", 1e6)):

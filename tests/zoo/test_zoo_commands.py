@@ -127,8 +127,8 @@ def test_what_zoo_trace_is_given(tmp_path):
         zoo.networks_in([str(tmp_path / "absent.csv")])
 
 
-def test_timms_tables_are_taken_too(space, data_dir, some_of):
-    folder = data_dir / "timm"
+def test_timms_tables_are_taken_too(space, measurements, some_of):
+    folder = measurements("timm")
     proxy = zoo.read_zoo_latencies(folder / "benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv", space)
     assert len(proxy) > 1400
     target = zoo.read_zoo_latencies(folder / "benchmark-infer-fp32-nchw-pt240-cpu-i9_10940x-dynamo.csv", space)
