@@ -31,9 +31,9 @@ from rich.table import Table
 
 from nas_proxy import LatencyTable, ProxyLatencyModel, get_space, resources
 from nas_proxy.files import write_json
-from nas_proxy.nni_plugin.session import Session
-from nas_proxy.nni_plugin.state import StateFile
 from nas_proxy.search import SearchEngine
+from nas_proxy.search.session import Session
+from nas_proxy.search.state import StateFile
 from nas_proxy.spaces import space_text
 
 RESULTS = Path(__file__).parent / "results" / "overhead.json"

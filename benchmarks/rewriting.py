@@ -35,8 +35,8 @@ from nas_proxy.rewriting import all_rules, apply, get_rule, structural_hash, ver
 from nas_proxy.rewriting._verify import relative_error
 from nas_proxy.rewriting.costs import EdgeTPUCost, MeasuredCost, PipelineCost, cost_for
 from nas_proxy.rewriting.costs.measured import default_table
-from nas_proxy.rewriting.measuring import compare_latency, session
 from nas_proxy.rewriting.optimising import verify_path
+from nas_proxy.rewriting.paired_speedup import compare_latency, session
 from nas_proxy.rewriting.planted import FAMILIES, planted
 from nas_proxy.rewriting.rewriters import Rewriter, Rewritten, get_rewriter
 from nas_proxy.rewriting.rewriters.learned import LearnedRewriter

@@ -18,8 +18,8 @@ import yaml
 
 from nas_proxy import cli, resources
 from nas_proxy.devices import get_device
-from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.registry import Registry
+from nas_proxy.search.settings import SearchSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -1,7 +1,7 @@
 """Smaller policies: quantization, pruning and distillation, and what they do to return, size, time and energy."""
 
 from nas_proxy.compression._compress import CompressedPolicy, Compressor, compress
-from nas_proxy.compression._measuring import ENERGY_MODEL, Footprint, Timing
+from nas_proxy.compression._footprint import ENERGY_MODEL, Footprint, Timing
 from nas_proxy.compression._method import Method, parse_method
 from nas_proxy.compression._onnx import Actor
 from nas_proxy.compression._report import CompressionReport, plot, read_json, to_csv, to_json

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas_proxy import files
-from nas_proxy.compression._measuring import Footprint, count_macs, footprint, memory_of, time_in_turns
+from nas_proxy.compression._footprint import Footprint, count_macs, footprint, memory_of, time_in_turns
 from nas_proxy.compression._method import EPOCHS, Method, parse_method
 from nas_proxy.compression._network import as_network, deployed_form, require_supported
 from nas_proxy.compression._observations import Observations

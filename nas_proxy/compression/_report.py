@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nas_proxy import files
-from nas_proxy.compression._measuring import ENERGY_MODEL, Footprint, Timing
+from nas_proxy.compression._footprint import ENERGY_MODEL, Footprint, Timing
 from nas_proxy.compression._returns import Kept, Returns
 from nas_proxy.errors import InputError
 

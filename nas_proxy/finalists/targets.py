@@ -160,7 +160,7 @@ def on_host(
     if graph is not None and cheaper is not None:
         ratio = 1.0
         if cheaper.substitutions:
-            from nas_proxy.rewriting.measuring import compare_latency
+            from nas_proxy.rewriting.paired_speedup import compare_latency
 
             pair = compare_latency(graph, cheaper.graph, seconds=seconds)
             ratio, taken = pair.ratio, pair.low > 1.0

@@ -12,11 +12,12 @@ import yaml
 from nas_proxy import files
 from nas_proxy.errors import InputError, naming, whole_number
 from nas_proxy.nni_plugin import compat
-from nas_proxy.nni_plugin.latency import require_sources
 from nas_proxy.nni_plugin.nni_fields import require_fields
 from nas_proxy.nni_plugin.remote import Machine, machines_of
-from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.nni_plugin.spaces import require_search_space
 from nas_proxy.schema import load_yaml
+from nas_proxy.search.latency_models import require_sources
+from nas_proxy.search.settings import SearchSettings
 
 __all__ = ["TUNER", "Experiment"]
 
@@ -66,7 +67,7 @@ class Experiment:
         experiment = cls(path, config, settings)
         _ = experiment.machines
         with naming(path):
-            settings.require_search_space(experiment.canonical().search_space)
+            require_search_space(settings.make_space(), experiment.canonical().search_space)
         with naming(f"{path}: tuner.classArgs"):
             require_sources(settings)
         return experiment

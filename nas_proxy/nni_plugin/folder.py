@@ -14,7 +14,7 @@ import psutil
 
 from nas_proxy import files
 from nas_proxy.errors import InputError
-from nas_proxy.nni_plugin.state import StateFile
+from nas_proxy.search.state import StateFile
 
 __all__ = ["Record", "RunFolder"]
 

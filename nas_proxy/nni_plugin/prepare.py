@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from nas_proxy import files
 from nas_proxy.datasets.csv_table import write_latencies
-from nas_proxy.nni_plugin.latency import LatencyModels, prepare
-from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.ranking.from_csv import Adapted, quality_table
 from nas_proxy.search import SearchEngine
+from nas_proxy.search.latency_models import LatencyModels, prepare
+from nas_proxy.search.settings import SearchSettings
 from nas_proxy.spaces import space_text
 
 __all__ = ["prepare_shown", "write_models"]
@@ -27,7 +27,7 @@ def prepare_shown(settings: SearchSettings, folder: Path, console: Console) -> L
     """Measure or load, fit and adapt, with progress; show how well each target's ranking is known.
 
     Raises:
-        InputError: see :func:`~nas_proxy.nni_plugin.latency.prepare`; or no candidate can meet the limits.
+        InputError: see :func:`~nas_proxy.search.latency_models.prepare`; or no candidate can meet the limits.
     """
     tasks: dict[str, TaskID] = {}
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -16,7 +16,7 @@ from rich.markup import escape
 
 from nas_proxy import files, resources
 from nas_proxy.errors import InputError
-from nas_proxy.nni_plugin import compat, finals
+from nas_proxy.nni_plugin import compat, conclude
 from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentError
 from nas_proxy.nni_plugin.experiment import Experiment
 from nas_proxy.nni_plugin.folder import Record, RunFolder
@@ -25,9 +25,9 @@ from nas_proxy.nni_plugin.ports import free_port, starting_alone
 from nas_proxy.nni_plugin.prepare import prepare_shown, write_models
 from nas_proxy.nni_plugin.remote import require_ready, tunnels
 from nas_proxy.nni_plugin.results import front_of, front_table, write_csv, write_plot
-from nas_proxy.nni_plugin.session import failures_in, require_same, results_in
 from nas_proxy.nni_plugin.watch import watch
 from nas_proxy.report import write_report
+from nas_proxy.search.session import failures_in, require_same, results_in
 
 __all__ = ["Options", "resume", "start"]
 
@@ -133,10 +133,10 @@ def _report(run: RunFolder, experiment: Experiment, failure: str | None, console
     if failures:
         console.print(f"[yellow]{len(failures)} trial(s) failed. The first:[/] {escape(said)}", highlight=False)
     console.print(f"{len(results)} candidates trained: {table}, {plot}", highlight=False, soft_wrap=True)
-    chosen = finals.finalists_of(results, targets, settings.limits_ms, settings.finalists)
+    chosen = conclude.finalists_of(results, targets, settings.limits_ms, settings.finalists)
     if chosen:
         try:
-            finals.evaluate(settings, chosen, run.path, console)
+            conclude.evaluate(settings, chosen, run.path, console)
         except InputError as error:  # the search is done all the same, and its report worth having
             console.print(f"[yellow]the finalists could not be evaluated:[/] {escape(str(error))}", highlight=False)
     page = write_report(run.path, run.path / "report.html")

@@ -1,15 +1,18 @@
-"""Between NNI's samples and this package's architectures."""
+"""Between NNI's search spaces and samples, and this package's spaces and architectures."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas_proxy.errors import InputError
-from nas_proxy.search import LatencyModel
 from nas_proxy.spaces import SearchSpace
 
-__all__ = ["sample_of", "space_of"]
+if TYPE_CHECKING:
+    from nas_proxy.search import LatencyModel
+
+__all__ = ["require_search_space", "sample_of", "space_of"]
 
 
 def space_of(latency: LatencyModel, space: SearchSpace | None, model_space: Any) -> SearchSpace:
@@ -38,6 +41,15 @@ def sample_of(sample: Mapping[str, Any], space: SearchSpace) -> Any:
         InputError: the sample is not of the space.
     """
     return space.from_choices({str(label): option for label, option in sample.items() if str(label) in space.choices})
+
+
+def require_search_space(space: SearchSpace, found: Any) -> None:
+    """Raises InputError unless ``found``, of NNI's configuration, is the JSON of ``space``."""
+    if json.dumps(found, sort_keys=True) != json.dumps(space.nni_search_space(), sort_keys=True):
+        raise InputError(
+            f"the experiment's search space is not that of {space.name}: "
+            f"give search_spaces/{space.name}.json, as it is, as `searchSpaceFile`."
+        )
 
 
 def _is_constraint(mutable: Any) -> bool:

@@ -21,10 +21,10 @@ from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin import compat
 from nas_proxy.nni_plugin.candidate import InvalidAccuracyError, as_accuracy
 from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentError
-from nas_proxy.nni_plugin.session import Session
 from nas_proxy.nni_plugin.spaces import sample_of, space_of
-from nas_proxy.nni_plugin.state import StateFile
 from nas_proxy.search import Evaluated, Failure, LatencyModel, Proposal, SearchEngine
+from nas_proxy.search.session import Session
+from nas_proxy.search.state import StateFile
 from nas_proxy.spaces import SearchSpace
 
 __all__ = ["ProxyStrategy"]

@@ -17,10 +17,11 @@ from nas_proxy.nni_plugin import compat
 from nas_proxy.nni_plugin.candidate import Candidate, InvalidAccuracyError, as_accuracy
 from nas_proxy.nni_plugin.client import ManagerClient
 from nas_proxy.nni_plugin.errors import ExperimentError
-from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.nni_plugin.spaces import require_search_space
+from nas_proxy.search.settings import SearchSettings
 
 if TYPE_CHECKING:
-    from nas_proxy.nni_plugin.session import Session
+    from nas_proxy.search.session import Session
 
 __all__ = ["ProxyTuner"]
 
@@ -51,7 +52,7 @@ def _surfaced(callback: Callable[..., Any]) -> Callable[..., Any]:
 class ProxyTuner(Tuner):
     """Proposes the architectures worth training, among those predicted to be fast enough on every target.
 
-    The arguments (``classArgs`` in YAML) are those of :class:`~nas_proxy.nni_plugin.settings.SearchSettings`. Each
+    The arguments (``classArgs`` in YAML) are those of :class:`~nas_proxy.search.settings.SearchSettings`. Each
     trial gets its choices by label, as NNI's search space names them, and the
     :class:`~nas_proxy.nni_plugin.candidate.Candidate`. It reports an accuracy, the higher the better, as a number or
     under ``default``.
@@ -87,7 +88,7 @@ class ProxyTuner(Tuner):
     @_surfaced
     def update_search_space(self, search_space: dict[str, Any]) -> None:
         """Check that NNI was given the search space that is searched."""
-        self._settings.require_search_space(search_space)
+        require_search_space(self._settings.make_space(), search_space)
 
     @_surfaced
     def load_checkpoint(self) -> None:
@@ -149,10 +150,10 @@ class ProxyTuner(Tuner):
     def _opened(self) -> Session:
         """The search, opened at first use: this is where measuring, reading and fitting happen."""
         if self._session is None:
-            from nas_proxy.nni_plugin.latency import prepare
-            from nas_proxy.nni_plugin.session import Session
-            from nas_proxy.nni_plugin.state import StateFile
             from nas_proxy.search import SearchEngine
+            from nas_proxy.search.latency_models import prepare
+            from nas_proxy.search.session import Session
+            from nas_proxy.search.state import StateFile
 
             folder = self._settings.folder or self.get_checkpoint_path()
             if folder is None:

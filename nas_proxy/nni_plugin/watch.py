@@ -14,8 +14,8 @@ from nas_proxy.nni_plugin.candidate import Candidate
 from nas_proxy.nni_plugin.client import Trial
 from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentError
 from nas_proxy.nni_plugin.manager import Manager
-from nas_proxy.nni_plugin.session import failures_in, results_in
-from nas_proxy.nni_plugin.state import StateFile
+from nas_proxy.search.session import failures_in, results_in
+from nas_proxy.search.state import StateFile
 
 __all__ = ["watch"]
 

@@ -26,7 +26,7 @@ from nas_proxy.report.evidence import (
     predict_space,
     rank_correlations,
 )
-from nas_proxy.report.finalists import FinalistView, views
+from nas_proxy.report.finalist_views import FinalistView, views
 from nas_proxy.report.folder import Check, Network, Run, read_run
 
 __all__ = ["write_report"]

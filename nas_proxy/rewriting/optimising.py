@@ -17,7 +17,7 @@ from nas_proxy.rewriting._rule import get_rule
 from nas_proxy.rewriting._structure import structural_hash
 from nas_proxy.rewriting._verify import verify_edit
 from nas_proxy.rewriting.costs import MeasuredCost, cost_for
-from nas_proxy.rewriting.measuring import PairedSpeedup, compare_latency
+from nas_proxy.rewriting.paired_speedup import PairedSpeedup, compare_latency
 from nas_proxy.rewriting.rewriters import Rewritten, get_rewriter
 
 __all__ = ["Optimised", "left_alone", "optimise", "render", "rewrite_file", "verify_path"]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.search.acquisition import Budgets
+from nas_proxy.search.limits import Targets
 from nas_proxy.search.surrogate import Encoder, Points
-from nas_proxy.search.targets import Targets
 from nas_proxy.spaces import SearchSpace
 
 __all__ = ["Candidates", "Score", "Slate", "candidates_of"]

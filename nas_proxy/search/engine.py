@@ -14,8 +14,8 @@ from nas_proxy.errors import InputError, NasProxyError, whole_number
 from nas_proxy.ranking.pareto import non_dominated
 from nas_proxy.search.acquisition import expected_improvement
 from nas_proxy.search.candidates import Slate, candidates_of
+from nas_proxy.search.limits import LatencyModel, Targets
 from nas_proxy.search.surrogate import AccuracyModel, Kernel
-from nas_proxy.search.targets import LatencyModel, Targets
 from nas_proxy.spaces import SearchSpace, get_space
 
 __all__ = ["Evaluated", "Failure", "Proposal", "SearchEngine", "SearchExhausted"]

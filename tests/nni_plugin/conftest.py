@@ -21,9 +21,9 @@ from isolation import Cable, Disk, Namespace
 
 from nas_proxy import resources
 from nas_proxy.datasets import LatencyTable
-from nas_proxy.nni_plugin.latency import prepare
-from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.search import SearchEngine
+from nas_proxy.search.latency_models import prepare
+from nas_proxy.search.settings import SearchSettings
 from nas_proxy.spaces import get_space
 
 EVALUATOR = """

@@ -202,8 +202,8 @@ def test_results_of_others_are_ignored(arguments: dict[str, Any], caplog: pytest
 
 
 def test_fewer_than_asked_for_once_nothing_feasible_is_left(arguments: dict[str, Any], toy: Any) -> None:
-    from nas_proxy.nni_plugin.latency import prepare
-    from nas_proxy.nni_plugin.settings import SearchSettings
+    from nas_proxy.search.latency_models import prepare
+    from nas_proxy.search.settings import SearchSettings
 
     models = prepare(SearchSettings.read(arguments), toy.folder / "other")
     fastest = sorted(models.targets["phone"].predict(toy.space.enumerate()))

@@ -14,8 +14,8 @@ from nas_proxy.graph import TensorGraph, Value, from_onnx, save_onnx
 from nas_proxy.graph._builder import GraphBuilder
 from nas_proxy.rewriting import Edit, apply, optimising, verify
 from nas_proxy.rewriting.costs import PlainCost
-from nas_proxy.rewriting.measuring import compare_latency
 from nas_proxy.rewriting.optimising import left_alone, optimise
+from nas_proxy.rewriting.paired_speedup import compare_latency
 from nas_proxy.rewriting.planted import planted, transformer
 from nas_proxy.rewriting.rewriters import get_rewriter
 

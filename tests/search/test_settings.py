@@ -1,4 +1,4 @@
-"""The tuner's arguments: what is accepted, and what a user is told otherwise."""
+"""The settings of a search: what is accepted, and what a user is told otherwise."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nas_proxy.errors import InputError, UnknownNameError
-from nas_proxy.nni_plugin.settings import SearchSettings, expand_path
+from nas_proxy.search.settings import SearchSettings, expand_path
 
 GOOD: dict[str, Any] = {
     "space": "nasbench201",

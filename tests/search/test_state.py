@@ -9,7 +9,7 @@ import pytest
 
 from nas_proxy import files
 from nas_proxy.errors import InputError
-from nas_proxy.nni_plugin.state import StateFile
+from nas_proxy.search.state import StateFile
 
 
 def test_nothing_written() -> None:

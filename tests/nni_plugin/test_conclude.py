@@ -10,10 +10,10 @@ import pytest
 from rich.console import Console
 
 from nas_proxy.finalists import FinalistTable
-from nas_proxy.nni_plugin.finals import _verdict, evaluate, finalists_of
-from nas_proxy.nni_plugin.settings import SearchSettings
+from nas_proxy.nni_plugin.conclude import _verdict, evaluate, finalists_of
 from nas_proxy.report import Check
 from nas_proxy.search import Evaluated
+from nas_proxy.search.settings import SearchSettings
 from nas_proxy.spaces import get_space, space_text
 
 SMALL = {"channels": 4, "cells": 1, "image_size": 8}

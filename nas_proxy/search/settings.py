@@ -1,4 +1,4 @@
-"""What a search needs to know: the ``classArgs`` of the tuner in NNI's YAML, validated."""
+"""What a search needs to know, as YAML, JSON or a dict says it: space, proxy, targets and limits, validated."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Target(Source):
 
 
 class SearchSettings(Spec):
-    """The arguments of :class:`~nas_proxy.nni_plugin.tuner.ProxyTuner`."""
+    """A search as its user describes it; in NNI's YAML these are the ``classArgs`` of the tuner."""
 
     space: str = Field(description="Name of the search space.")
     space_parameters: dict[str, int] = Field({}, description="The space's parameters, such as channels.")
@@ -114,8 +114,8 @@ class SearchSettings(Spec):
         return dict(named)
 
     @classmethod
-    def read(cls, arguments: Mapping[str, Any], source: str = "classArgs", base: Path | None = None) -> SearchSettings:
-        """Settings from ``classArgs``, with the search space looked up and all paths made absolute.
+    def read(cls, arguments: Mapping[str, Any], source: str = "settings", base: Path | None = None) -> SearchSettings:
+        """Settings from plain data, with the search space looked up and all paths made absolute.
 
         Raises:
             InputError: a field is missing, unknown or wrong (all are named), or a path is relative and ``base``, the
@@ -140,15 +140,6 @@ class SearchSettings(Spec):
             space = get_space(self.space)
         with naming("space_parameters"):
             return space.with_parameters(**self.space_parameters)
-
-    def require_search_space(self, found: Any) -> None:
-        """Raises InputError unless ``found``, of NNI's configuration, is the JSON of the space that is searched."""
-        space = self.make_space()
-        if json.dumps(found, sort_keys=True) != json.dumps(space.nni_search_space(), sort_keys=True):
-            raise InputError(
-                f"the experiment's search space is not that of {space.name}: "
-                f"give search_spaces/{space.name}.json, as it is, as `searchSpaceFile`."
-            )
 
     @property
     def limits_ms(self) -> dict[str, float]:

@@ -16,10 +16,10 @@ from scipy import stats
 from nas_proxy import files
 from nas_proxy.devices import get_device, measure
 from nas_proxy.finalists import can_evaluate, evaluate_finalists
-from nas_proxy.nni_plugin.settings import SearchSettings
 from nas_proxy.ranking.pareto import pareto_front, recommended
 from nas_proxy.report import Check
 from nas_proxy.search import Evaluated
+from nas_proxy.search.settings import SearchSettings
 from nas_proxy.terminal.finalists import show
 from nas_proxy.terminal.progress import show_progress
 

@@ -13,10 +13,10 @@ import numpy as np
 from nas_proxy.datasets import LatencyTable, load_latencies
 from nas_proxy.devices import get_device, measure
 from nas_proxy.errors import InputError, naming
-from nas_proxy.nni_plugin.settings import SearchSettings, Source, Target
 from nas_proxy.ranking import Monotonicity, ProxyLatencyModel
 from nas_proxy.ranking._measurements import FEWEST
 from nas_proxy.ranking.target import TargetLatencyModel
+from nas_proxy.search.settings import SearchSettings, Source, Target
 from nas_proxy.spaces import SearchSpace, space_text
 
 __all__ = ["LatencyModels", "prepare", "require_sources"]

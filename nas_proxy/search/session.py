@@ -1,6 +1,6 @@
 """A search that survives its process: what is proposed, waited for and known, on disk after each step.
 
-Both NNI faces, the tuner and the strategy, are thin layers over this.
+Every host's face (NNI's tuner and strategy, and those in :mod:`nas_proxy.adapters`) is a thin layer over this.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import asdict
 from typing import Any
 
 from nas_proxy.errors import InputError
-from nas_proxy.nni_plugin.state import StateFile
-from nas_proxy.search import Evaluated, Failure, Proposal, SearchEngine, SearchExhausted
+from nas_proxy.search.engine import Evaluated, Failure, Proposal, SearchEngine, SearchExhausted
+from nas_proxy.search.state import StateFile
 from nas_proxy.spaces import SearchSpace
 
 __all__ = ["Session", "failures_in", "require_same", "results_in"]
