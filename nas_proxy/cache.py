@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
+
+import filelock
+import platformdirs
 
 from nas_proxy.errors import InputError
 
@@ -15,10 +17,13 @@ __all__ = ["Records", "default_folder", "digest"]
 
 
 def default_folder() -> Path:
-    """``$NAS_PROXY_CACHE``, else ``nas-proxy`` in the user's cache folder (``$XDG_CACHE_HOME``, else ``~/.cache``)."""
+    """Where everything that is kept for reuse is: ``$NAS_PROXY_CACHE``, else ``nas-proxy`` among the user's caches.
+
+    The user's caches are in ``~/.cache`` (or ``$XDG_CACHE_HOME``) on Linux, in ``~/Library/Caches`` on macOS.
+    """
     if own := os.environ.get("NAS_PROXY_CACHE"):
         return Path(own)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "nas-proxy"
+    return platformdirs.user_cache_path("nas-proxy", appauthor=False)
 
 
 def digest(*parts: Any) -> str:
@@ -36,6 +41,7 @@ class Records:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._lock = self.path.with_name(f".{self.path.name}.lock")
         self._known: dict[str, Any] = {}
         self._read_bytes = 0
 
@@ -54,8 +60,7 @@ class Records:
         line = json.dumps({"key": key, "value": value}, allow_nan=False).encode() + b"\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with filelock.FileLock(self._lock).acquire(poll_interval=0.005), self.path.open("a+b") as file:
                 if file.seek(0, os.SEEK_END) and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n":
                     line = b"\n" + line  # the end of a line that somebody could not finish
                 file.write(line)
@@ -88,4 +93,4 @@ class Records:
 
     def __getstate__(self) -> dict[str, Any]:
         """Workers read the file themselves."""
-        return {"path": self.path, "_known": {}, "_read_bytes": 0}
+        return self.__dict__ | {"_known": {}, "_read_bytes": 0}

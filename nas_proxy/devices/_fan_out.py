@@ -8,7 +8,6 @@ description of where it was measured, and one that differs from the first is ref
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import filelock
 import joblib
 
 from nas_proxy.devices._base import Device, LatencyResult
@@ -104,8 +104,7 @@ def _measured(
 @contextmanager
 def _timing_alone() -> Iterator[None]:
     """Waits while another worker on this machine times."""
-    with (Path(tempfile.gettempdir()) / "nas-proxy-timing.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with filelock.FileLock(Path(tempfile.gettempdir()) / "nas-proxy-timing.lock", mode=0o666):  # all users'
         yield
 
 

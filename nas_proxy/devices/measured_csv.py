@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import csv
 import datetime
-import fcntl
 import io
 import json
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from nas_proxy import cache, files
 from nas_proxy.datasets import LatencyTable
@@ -125,22 +125,18 @@ def _claim(path: Path, description: dict[str, Any], space: SearchSpace) -> Itera
             "known. Measure into another file."
         )
     with _writable(path):
-        sidecar.parent.mkdir(parents=True, exist_ok=True)
-        file = open(sidecar, "a+")  # noqa: SIM115
-    with file:
+        path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+            lock = filelock.FileLock(path.with_name(f".{path.name}.lock")).acquire(blocking=False)
+        except filelock.Timeout:
             raise InputError(f"{path}: another process is measuring into this file. Wait for it.") from None
+    with lock:
         if path.exists():
             _require_same(path, sidecar, identity)
-        else:  # written in place, since a new file would not be the locked one; half of it never has a CSV beside it
+        else:
             now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
             with _writable(path):
-                file.truncate(0)
-                json.dump(identity | {"started": now, "governor": governor()}, file, indent=2, allow_nan=False)
-                file.flush()
-                os.fsync(file.fileno())
+                files.write_json(sidecar, identity | {"started": now, "governor": governor()})
         yield
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import itertools
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import filelock
 import psutil
 
 from nas_proxy import files
@@ -90,11 +90,11 @@ class RunFolder:
             InputError: another process works in the folder.
         """
         _ = self.record  # a folder without a run is left as it is
-        with (self.path / "run.lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InputError(f"{self.path}: another `nas-proxy run` is at work here: wait for it.") from None
+        try:
+            lock = filelock.FileLock(self.path / "run.lock").acquire(blocking=False)
+        except filelock.Timeout:
+            raise InputError(f"{self.path}: another `nas-proxy run` is at work here: wait for it.") from None
+        with lock:
             self._await_old_manager()
             yield
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import filelock
 
 from nas_proxy.errors import InputError
 
@@ -45,6 +46,5 @@ def free_port(first: int = DEFAULT_PORT) -> int:
 @contextmanager
 def starting_alone() -> Iterator[None]:
     """Waits while another experiment of this user chooses a port and starts to listen on it."""
-    with (Path(tempfile.gettempdir()) / f"nas-proxy-{os.getuid()}.lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with filelock.FileLock(Path(tempfile.gettempdir()) / f"nas-proxy-{os.getuid()}.lock"):
         yield

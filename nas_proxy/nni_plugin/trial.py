@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import faulthandler
-import fcntl
 import importlib
 import json
 import os
@@ -18,6 +17,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import cast
+
+import filelock
 
 from nas_proxy.errors import InputError, NasProxyError
 from nas_proxy.files import write_json
@@ -106,7 +107,7 @@ def _evaluated_once(evaluate: Evaluator, candidate: Candidate, time_limit: float
     """
     folder = Path(os.environ.get("NNI_OUTPUT_DIR", "."))
     path = folder / "accuracy.json"
-    with _alone_in(folder):
+    with filelock.FileLock(folder / "accuracy.lock"):  # the same trial, left over from a killed manager, may be at work
         if path.exists():
             done = json.loads(path.read_text())
             if done["arch"] == candidate.arch:
@@ -115,14 +116,6 @@ def _evaluated_once(evaluate: Evaluator, candidate: Candidate, time_limit: float
             accuracy = as_accuracy(evaluate(candidate))
         write_json(path, {"arch": candidate.arch, "accuracy": accuracy})
     return accuracy
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Waits for the same trial left over from a killed manager, if it is still at work."""
-    with (folder / "accuracy.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 @contextlib.contextmanager

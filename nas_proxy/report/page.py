@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
 
 import nas_proxy
 from nas_proxy import files
@@ -138,10 +137,10 @@ def _render(run: Run, charts: Charts) -> str:
         numbers={network.arch: network.number for network in run.networks},
         good_enough=GOOD_ENOUGH,
         version=nas_proxy.__version__,
-        data=Markup(script_safe(asdict(charts))),
-        style=Markup((_HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup((_HERE / "page.js").read_text(encoding="utf-8")),
-        plotly=Markup(get_plotlyjs()),
+        data=script_safe(asdict(charts)),
+        style=(_HERE / "page.css").read_text(encoding="utf-8"),
+        script=(_HERE / "page.js").read_text(encoding="utf-8"),
+        plotly=get_plotlyjs(),
     )
 
 

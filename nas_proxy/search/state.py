@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 from pathlib import Path
 from typing import Any
+
+import filelock
 
 from nas_proxy.errors import InputError
 from nas_proxy.files import write_json
@@ -23,7 +24,7 @@ class StateFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.previous = self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
-        self._lock: int | None = None
+        self._lock = filelock.FileLock(self.path.with_suffix(".lock"))
         self._damaged = False
         self._said = False
 
@@ -40,21 +41,15 @@ class StateFile:
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = os.open(self.path.with_suffix(".lock"), os.O_WRONLY | os.O_CREAT, 0o666)
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout:
             raise InputError(f"{self.path.parent}: another search is at work here: name another folder.") from None
         except OSError as error:
             raise InputError(f"{self.path.parent}: cannot be written to: {error.strerror}.") from None
 
     def release(self) -> None:
-        """Let other searches write here."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def __del__(self) -> None:
-        self.release()
+        """Let other searches write here, if called by the thread that claimed it; else the end of the process does."""
+        self._lock.release()
 
     def write(self, state: dict[str, Any]) -> None:
         """Make ``state`` the current one, atomically.
