@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import importlib
 import json
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ import platformdirs
 
 from nas_proxy.errors import InputError
 
-__all__ = ["Records", "default_folder", "digest"]
+__all__ = ["Records", "default_folder", "digest", "source_digest"]
 
 
 def default_folder() -> Path:
@@ -30,6 +33,31 @@ def digest(*parts: Any) -> str:
     """A short name for plain JSON values; the same for equal ones, in every process."""
     text = json.dumps(parts, sort_keys=True, allow_nan=False)
     return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+
+
+@functools.cache
+def source_digest(*modules: str) -> str:
+    """Of all files of modules and packages, weights among them: another one once any of the files has changed.
+
+    What is kept for reuse has it in its key, so that no result outlives the code that it came from. Of other people's
+    modules the whole package counts, since what they import from it decides as well. A module that is in no file (one
+    of an interactive session) gets another digest in each process.
+    """
+    ours = __name__.partition(".")[0]
+    read = hashlib.blake2b(digest_size=12)
+    for name in sorted({name if name.startswith(f"{ours}.") else name.partition(".")[0] for name in modules}):
+        module = importlib.import_module(name)
+        file = getattr(module, "__file__", None)
+        if folders := getattr(module, "__path__", None):
+            paths = [path for folder in folders for path in Path(folder).rglob("*") if "__pycache__" not in path.parts]
+        elif file is not None:
+            paths = [Path(file)]
+        else:
+            paths = []
+            read.update(secrets.token_bytes())
+        for path in sorted(filter(Path.is_file, paths)):
+            read.update(f"{name} {path.name} {hashlib.blake2b(path.read_bytes()).hexdigest()}".encode())
+    return read.hexdigest()
 
 
 class Records:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from benchmarks import data
+from nas_proxy.cache import source_digest
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +35,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{skipped} skipped for want of measurements: `{data.COMMAND}` gets them.")
 
 
+@pytest.fixture
+def code_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Puts a package of ours where it is looked at for digests of its code, with some words in a file of it changed."""
+
+    def change(package: str, file: str, before: str, after: str) -> None:
+        module = importlib.import_module(package)
+        copy = shutil.copytree(module.__path__[0], tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+        text = (copy / file).read_text()
+        assert before in text
+        (copy / file).write_text(text.replace(before, after))
+        monkeypatch.setattr(module, "__path__", [str(copy)])
+        source_digest.cache_clear()
+
+    yield change
+    source_digest.cache_clear()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Tests neither read nor fill the user's cache."""
+    """Tests neither read nor fill the user's cache, nor do processes that they start."""
     os.environ["NAS_PROXY_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -176,7 +176,7 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measu
     folder = tmp_path / "reader"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NAS_PROXY_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "120")
     find = resources._folder
     monkeypatch.setattr(resources, "_folder", lambda kind: devices if kind == "devices" else find(kind))

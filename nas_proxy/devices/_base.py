@@ -71,6 +71,10 @@ class Device(ABC):
         """Everything that must be the same for two latencies of this device to be comparable, as plain JSON values."""
         return {"name": self.name}
 
+    def modules(self) -> tuple[str, ...]:
+        """Modules and packages whose code decides the latencies: those kept from before a change of it do not count."""
+        return (type(self).__module__,)
+
 
 #: From (name, description) to a device. Kinds are imported on first use: a simulator is not needed to read a table.
 DeviceKind = Callable[[str, Mapping[str, Any]], Device]

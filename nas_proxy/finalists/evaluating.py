@@ -12,7 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from nas_proxy.cache import Records, default_folder, digest
+from nas_proxy.cache import Records, default_folder, digest, source_digest
 from nas_proxy.devices import Device, LatencyResult, Workers, get_device
 from nas_proxy.devices._fan_out import parallel
 from nas_proxy.devices._timing import MeasuredLatency
@@ -22,7 +22,6 @@ from nas_proxy.finalists.rewritten import Cheaper, rewrite
 from nas_proxy.finalists.table import Finalist, FinalistTable
 from nas_proxy.finalists.targets import Outcome, on_edge_tpu, on_host, on_spatial
 from nas_proxy.graph import TensorGraph, from_torch
-from nas_proxy.mapping.cache import MAPPERS_VERSION
 from nas_proxy.mapping.device import SpatialDevice
 from nas_proxy.mapping.mappers import get_mapper
 from nas_proxy.mapping.problem import OBJECTIVES, Objective
@@ -34,8 +33,8 @@ from nas_proxy.spaces import SearchSpace, get_space, space_text
 
 __all__ = ["can_evaluate", "evaluate_finalists"]
 
-#: Of finalists' records: to be raised where the same settings give other figures than before.
-_VERSION = 1
+#: The code that every figure comes from; a device names its own.
+_CODE = ("nas_proxy.devices", "nas_proxy.finalists", "nas_proxy.graph", "nas_proxy.rewriting", "nas_proxy.spaces")
 
 
 @dataclass(frozen=True)
@@ -180,8 +179,14 @@ def _check_layers(space: SearchSpace, todo: Mapping[str, Sequence[Device]]) -> N
 
 
 def _key(space: SearchSpace, text: str, device: Device, settings: _Settings) -> str:
-    parts: list[Any] = [space_text(space), text, device.describe(), asdict(settings), _VERSION, MAPPERS_VERSION]
-    return digest("finalist", *parts)
+    return digest("finalist", *_identity(space, text, device, settings), asdict(settings))
+
+
+def _identity(space: SearchSpace, text: str, device: Device, settings: _Settings) -> tuple[Any, ...]:
+    """Which network on which device, by which code."""
+    rewriter = [type(get_rewriter(settings.rewriter)).__module__] if settings.rewriter else []
+    code = source_digest(*_CODE, *device.modules(), type(space).__module__, *rewriter)
+    return space_text(space), text, device.describe(), code
 
 
 def _all(
@@ -231,7 +236,7 @@ def _evaluated(
         cheaper = None
         if cost is not None and settings.rewriter is not None:
             options = {"evaluations": settings.rewriting_evaluations, "seed": settings.seed}
-            key = (space_text(space), text, device.describe())
+            key = _identity(space, text, device, settings)
             cheaper = rewrite(graph, cost, settings.rewriter, **options, known=known, key=key)
         outcome = _outcome(device, graph, cheaper, cost, settings, measured)
         best = outcome.variants[-1]

@@ -16,9 +16,6 @@ from nas_proxy.rewriting.rewriters import get_rewriter
 
 __all__ = ["Cheaper", "rewrite"]
 
-#: Of rules and shipped rewriters: to be raised with every change after which one finds another graph.
-_VERSION = 1
-
 
 @dataclass(frozen=True)
 class Cheaper:
@@ -43,9 +40,9 @@ def rewrite(
 
     Args:
         known: paths found before; they are retraced without a search.
-        key: plain values that say which graph and which costs these are.
+        key: plain values that say which graph, which costs and which code these are.
     """
-    name = digest("rewriting", *key, rewriter, evaluations, seed, _VERSION)
+    name = digest("rewriting", *key, rewriter, evaluations, seed)
     path = known.get(name) if known is not None else None
     if path is not None and (retraced := _retrace(graph, path)) is not None:
         return Cheaper(retraced, dict(Counter(rule for rule, _, _ in path)), 0)

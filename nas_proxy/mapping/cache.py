@@ -7,17 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from nas_proxy.cache import Records, digest
+from nas_proxy.cache import Records, digest, source_digest
 from nas_proxy.mapping.accelerator import Accelerator
 from nas_proxy.mapping.cost_model import CostModel
 from nas_proxy.mapping.layer import Layer
+from nas_proxy.mapping.mappers import get_mapper
 from nas_proxy.mapping.mappings import Mappings
 from nas_proxy.mapping.problem import Problem, SearchResult
 
-__all__ = ["MAPPERS_VERSION", "MappingCache", "fingerprint"]
-
-#: Of the shipped mappers: to be raised with every change after which one finds other mappings.
-MAPPERS_VERSION = 1
+__all__ = ["MappingCache", "fingerprint"]
 
 
 def fingerprint(accelerator: Accelerator) -> str:
@@ -26,7 +24,7 @@ def fingerprint(accelerator: Accelerator) -> str:
 
 
 class MappingCache:
-    """Search results by layer shape, objective, mapper, evaluations and seed, for one accelerator.
+    """Search results by layer shape, objective, mapper and its code, evaluations and seed, for one accelerator.
 
     A mapping is kept as plain numbers; its costs are counted anew when it is read, and where they are not what they
     were, or it does not fit, the record counts as absent: what is served is always what the cost model says today.
@@ -74,8 +72,9 @@ class MappingCache:
 
 
 def _key(problem: Problem, mapper: str, seed: int) -> str:
-    layer = _shape(problem.model.layer)
-    return digest(layer, problem.objective, problem.max_cycles, problem.budget, mapper, MAPPERS_VERSION, seed)
+    search = problem.objective, problem.max_cycles, problem.budget, mapper, seed
+    code = source_digest("nas_proxy.mapping", type(get_mapper(mapper)).__module__)
+    return digest(_shape(problem.model.layer), *search, code)
 
 
 def _shape(layer: Layer) -> dict[str, Any]:

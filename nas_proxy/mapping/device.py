@@ -124,6 +124,9 @@ class SpatialDevice(Device):
         search = {"mapper": self.mapper, "evaluations": self.evaluations, "objective": self.objective}
         return {"name": self.name, **search, "seed": self.seed, **accelerator}
 
+    def modules(self) -> tuple[str, ...]:
+        return "nas_proxy.mapping", type(get_mapper(self.mapper)).__module__
+
     def replaced(self, **changes: Any) -> SpatialDevice:
         """The same accelerator with some arguments changed; it has mapped nothing yet."""
         names = ("mapper", "evaluations", "objective", "seed", "workers", "cache")

@@ -11,6 +11,7 @@ from pydantic import Field
 from nas_proxy.devices._base import Device, LatencyResult
 from nas_proxy.errors import InputError
 from nas_proxy.graph import Node, TensorGraph, annotate
+from nas_proxy.scheduling._base import get_scheduler
 from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
 from nas_proxy.schema import Spec, parse
 
@@ -89,13 +90,16 @@ class EdgeTPUDevice(Device):
             **self.chip.model_dump(),
         }
 
+    def modules(self) -> tuple[str, ...]:
+        return "nas_proxy.scheduling", type(get_scheduler(self.scheduler)).__module__
+
     def latency(self, network: TensorGraph) -> PipelineResult:
         """Schedules the network on the device's pipeline and says what that takes.
 
         Raises:
             InputError: not a ``TensorGraph``, an operator without cost formula, or a graph that cannot be scheduled.
         """
-        from nas_proxy.scheduling import PipelineProblem, get_scheduler
+        from nas_proxy.scheduling import PipelineProblem
 
         if not isinstance(network, TensorGraph):
             raise InputError(

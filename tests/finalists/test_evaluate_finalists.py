@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,28 @@ def test_a_rewriting_is_retraced(table: FinalistTable, space: Any, cache: Path) 
     for before, after in zip(table, again, strict=True):
         assert (after.latency_ms, after.substitutions) == (before.latency_ms, before.substitutions)
         assert after.evaluations == 0
+
+
+def test_results_of_a_simulator_that_has_changed_are_worked_out_again(
+    space: Any, tmp_path: Path, code_changed: Callable[..., None]
+) -> None:
+    def worked_out(target: str) -> bool:
+        calls: list[tuple[int, int]] = []
+        evaluate_finalists(
+            ARCHS[:1],
+            [target],
+            space=space,
+            cache=tmp_path / "cache",
+            rewriter=None,
+            on_progress=lambda *call: calls.append(call),
+            **QUICK,
+        )
+        return calls[0] == (0, 1)
+
+    targets = ["eyeriss", "edge-tpu"]
+    assert [worked_out(target) for target in [*targets, *targets]] == [True, True, False, False]
+    code_changed("nas_proxy.scheduling", "chip.py", "passes = 2", "passes = 3")
+    assert [worked_out(target) for target in targets] == [False, True], "only what depends on it"
 
 
 def test_killed_and_started_again(space: Any, tmp_path: Path) -> None:

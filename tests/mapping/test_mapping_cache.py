@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -41,14 +42,24 @@ def test_another_search_is_another_record(tmp_path: Path, changes: dict) -> None
     assert other.spent > 0
 
 
+def test_mappings_of_a_mapper_whose_code_has_changed_are_searched_for_again(
+    tmp_path: Path, code_changed: Callable[..., None]
+) -> None:
+    device(tmp_path).mapping(LAYER)
+    code_changed("nas_proxy.mapping", "mappers/baselines.py", "population: int = 100", "population: int = 99")
+    other = device(tmp_path)
+    other.mapping(LAYER)
+    assert other.spent == 50
+
+
 def test_another_accelerator_has_another_file(tmp_path: Path) -> None:
     accelerator = small_accelerator()
     for changed in (accelerator, accelerator.model_copy(update={"description": "same"})):
         SpatialDevice("a", changed, mapper="random", evaluations=20, cache=tmp_path).mapping(LAYER)
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.glob("*.jsonl"))) == 1
     other = accelerator.model_copy(update={"mac_energy_pj": 2.0})
     SpatialDevice("a", other, mapper="random", evaluations=20, cache=tmp_path).mapping(LAYER)
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.glob("*.jsonl"))) == 2
 
 
 @pytest.mark.parametrize(
@@ -56,7 +67,7 @@ def test_another_accelerator_has_another_file(tmp_path: Path) -> None:
 )
 def test_a_damaged_record_is_searched_for_again(tmp_path: Path, damage: tuple[str, str]) -> None:
     value = device(tmp_path).mapping(LAYER).value
-    [path] = tmp_path.iterdir()
+    [path] = tmp_path.glob("*.jsonl")
     path.write_text(path.read_text().replace(*damage))
     again = device(tmp_path)
     assert (again.mapping(LAYER).value, again.spent) == (value, 50)

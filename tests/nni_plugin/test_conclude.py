@@ -59,7 +59,7 @@ def test_verdicts(found: Check, words: str) -> None:
 
 
 def test_finalists_are_evaluated_under_the_names_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("NAS_PROXY_CACHE", str(tmp_path / "cache"))
     space = get_space("nasbench201", **SMALL)
     arguments: dict[str, Any] = {
         "space": "nasbench201",

@@ -51,7 +51,7 @@ def test_the_command_rewrites_a_file(tmp_path):
 
 
 def test_on_this_machine_what_is_not_faster_is_not_taken(monkeypatch, tmp_path):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("NAS_PROXY_CACHE", str(tmp_path))
     graph = transformer(np.random.default_rng(0), 1, tokens=8, heads=2, size=8, pick=True)
     slower = optimising.PairedSpeedup(0.99, 0.98, 1.0, 1.0, 1.0, 8)
     monkeypatch.setattr(optimising, "compare_latency", lambda *_, **__: slower)

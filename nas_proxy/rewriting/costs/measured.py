@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import tempfile
 from collections import defaultdict
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nas_proxy import files
+from nas_proxy.cache import default_folder, digest, source_digest
 from nas_proxy.devices._machine import describe_machine
 from nas_proxy.errors import MissingDependencyError
 from nas_proxy.graph import Constant, Node, Subgraph, TensorGraph, to_onnx
@@ -26,10 +25,9 @@ _UNTIMED = {"ReorderInput", "ReorderOutput"}  # changes of layout, which neighbo
 
 
 def default_table() -> Path:
-    """Where times are kept: one file for this processor and this version of ONNX Runtime."""
-    machine = json.dumps(describe_machine("onnxruntime"), sort_keys=True).encode()
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return base / "nas-proxy" / f"operators-{hashlib.blake2b(machine, digest_size=6).hexdigest()}.json"
+    """Where times are kept: one file for this processor, this version of ONNX Runtime, and our own way of timing."""
+    own = digest(describe_machine("onnxruntime"), source_digest("nas_proxy.graph", __name__))
+    return default_folder() / f"operators-{own}.json"
 
 
 class MeasuredCost(NodewiseCost):
