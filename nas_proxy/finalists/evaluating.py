@@ -25,7 +25,7 @@ from nas_proxy.graph import TensorGraph, from_torch
 from nas_proxy.mapping.device import SpatialDevice
 from nas_proxy.mapping.mappers import get_mapper
 from nas_proxy.mapping.problem import OBJECTIVES, Objective
-from nas_proxy.rewriting.costs import CostModel, MeasuredCost, SpatialCost, cost_for
+from nas_proxy.rewriting.costs import GraphCost, MeasuredCost, SpatialCost, cost_for
 from nas_proxy.rewriting.rewriters import get_rewriter
 from nas_proxy.scheduling import get_scheduler
 from nas_proxy.scheduling.device import EdgeTPUDevice
@@ -259,7 +259,7 @@ def _evaluated(
         yield finalist
 
 
-def _spent(who: Device | CostModel | None) -> int:
+def _spent(who: Device | GraphCost | None) -> int:
     """Mappings that a device or a cost has evaluated so far."""
     return who.spent if isinstance(who, SpatialDevice | SpatialCost) else 0
 
@@ -275,7 +275,7 @@ def _trace(space: SearchSpace, text: str) -> TensorGraph:
     return from_torch(network, (1, *space.input_shape(arch)))
 
 
-def _cost(device: Device) -> CostModel | None:
+def _cost(device: Device) -> GraphCost | None:
     """What graphs cost on a device; None where it runs networks in a way that rewriting has no part in."""
     if isinstance(device, HostDevice) and device.spec.runtime != "onnxruntime":
         return None
@@ -286,7 +286,7 @@ def _outcome(
     device: Device,
     graph: TensorGraph,
     cheaper: Cheaper | None,
-    cost: CostModel | None,
+    cost: GraphCost | None,
     settings: _Settings,
     measured: LatencyResult | None,
 ) -> Outcome:

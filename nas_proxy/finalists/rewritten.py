@@ -10,7 +10,7 @@ from typing import Any
 from nas_proxy.cache import Records, digest
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting import Edit, apply, get_rule
-from nas_proxy.rewriting.costs import CostModel
+from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.optimising import verify_path
 from nas_proxy.rewriting.rewriters import get_rewriter
 
@@ -28,7 +28,7 @@ class Cheaper:
 
 def rewrite(
     graph: TensorGraph,
-    cost: CostModel,
+    cost: GraphCost,
     rewriter: str,
     *,
     evaluations: int,

@@ -11,7 +11,7 @@ from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._edit import Edit, apply
 from nas_proxy.rewriting._rule import Rule, all_rules
 from nas_proxy.rewriting._structure import structural_hash
-from nas_proxy.rewriting.costs import CostModel, Priced
+from nas_proxy.rewriting.costs import GraphCost, Priced
 from nas_proxy.rewriting.costs._base import changed_nodes
 
 __all__ = ["State", "start"]
@@ -24,7 +24,7 @@ class State:
     """A priced graph; ``path`` are the substitutions that led to it, ``by_anchor`` those possible, by their node."""
 
     priced: Priced
-    cost: CostModel
+    cost: GraphCost
     rules: Sequence[Rule]
     by_anchor: Mapping[str, tuple[Edit, ...]]
     path: tuple[Edit, ...] = ()
@@ -67,7 +67,7 @@ class State:
         return State(priced, self.cost, self.rules, found, (*self.path, edit))
 
 
-def start(graph: TensorGraph, cost: CostModel, rules: Sequence[Rule] | None = None) -> State:
+def start(graph: TensorGraph, cost: GraphCost, rules: Sequence[Rule] | None = None) -> State:
     """The state that a search starts from.
 
     Raises:

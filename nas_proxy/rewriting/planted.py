@@ -14,7 +14,7 @@ import numpy as np
 
 from nas_proxy.graph import TensorGraph, Value
 from nas_proxy.graph._builder import GraphBuilder
-from nas_proxy.rewriting.costs import CostModel, PlainCost
+from nas_proxy.rewriting.costs import GraphCost, PlainCost
 from nas_proxy.rewriting.synthetic import random_graph
 
 __all__ = ["FAMILIES", "Planted", "planted", "training_graph", "transformer"]
@@ -27,7 +27,7 @@ class Planted:
     family: str
     graph: TensorGraph
     best: TensorGraph
-    cost: CostModel
+    cost: GraphCost
 
     @property
     def best_cost(self) -> float:

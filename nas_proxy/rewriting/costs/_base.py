@@ -9,7 +9,7 @@ from typing import Protocol
 
 from nas_proxy.graph import Annotation, Node, NodeCost, TensorGraph, annotate
 
-__all__ = ["CostModel", "NodewiseCost", "Priced", "annotate_known", "signature"]
+__all__ = ["GraphCost", "NodewiseCost", "Priced", "annotate_known", "signature"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Priced:
     by_node: Mapping[str, float]
 
 
-class CostModel(Protocol):
+class GraphCost(Protocol):
     """What graphs cost on a target. ``reprice`` gives what ``price`` would, from the price of a similar graph."""
 
     @property

@@ -6,14 +6,14 @@ from pathlib import Path
 
 from nas_proxy.devices import Device, get_device
 from nas_proxy.errors import InputError
-from nas_proxy.rewriting.costs._base import CostModel
+from nas_proxy.rewriting.costs._base import GraphCost
 from nas_proxy.rewriting.costs.measured import MeasuredCost, default_table
 from nas_proxy.rewriting.costs.plain import PlainCost
 
 __all__ = ["cost_for"]
 
 
-def cost_for(target: str | Path | Device, *, bottleneck: bool = True) -> CostModel:
+def cost_for(target: str | Path | Device, *, bottleneck: bool = True) -> GraphCost:
     """What graphs cost on a device, itself or its name or YAML file; ``macs+bytes`` is that of none.
 
     Args:

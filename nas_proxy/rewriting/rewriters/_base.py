@@ -14,7 +14,7 @@ from nas_proxy.registry import Registry
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import State, start
-from nas_proxy.rewriting.costs import CostModel, Priced
+from nas_proxy.rewriting.costs import GraphCost, Priced
 
 __all__ = ["Budget", "Rewriter", "Rewritten", "get_rewriter", "register_rewriter", "rewriters", "search"]
 
@@ -107,7 +107,7 @@ class Rewriter(Protocol):
     def rewrite(
         self,
         graph: TensorGraph,
-        cost: CostModel,
+        cost: GraphCost,
         *,
         evaluations: int = 1000,
         seconds: float | None = None,
@@ -120,7 +120,7 @@ def search(
     name: str,
     walk: Callable[[State, Budget], Any],
     graph: TensorGraph,
-    cost: CostModel,
+    cost: GraphCost,
     evaluations: int,
     seconds: float | None,
     rules: Sequence[Rule] | None,

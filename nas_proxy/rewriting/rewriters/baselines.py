@@ -11,7 +11,7 @@ from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import State
-from nas_proxy.rewriting.costs import CostModel
+from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
 
 __all__ = ["BeamRewriter", "GreedyRewriter", "RandomRewriter", "climb"]
@@ -44,7 +44,7 @@ class GreedyRewriter:
     name = "greedy"
 
     def rewrite(
-        self, graph: TensorGraph, cost: CostModel, *, evaluations: int = 1000, seconds: float | None = None,
+        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
         seed: int = 0, rules: Sequence[Rule] | None = None,
     ) -> Rewritten:  # fmt: skip
         return search(self.name, climb, graph, cost, evaluations, seconds, rules)
@@ -64,7 +64,7 @@ class BeamRewriter:
         self.alpha, self.width = alpha, width
 
     def rewrite(
-        self, graph: TensorGraph, cost: CostModel, *, evaluations: int = 1000, seconds: float | None = None,
+        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
         seed: int = 0, rules: Sequence[Rule] | None = None,
     ) -> Rewritten:  # fmt: skip
         return search(self.name, self._walk, graph, cost, evaluations, seconds, rules)
@@ -102,7 +102,7 @@ class RandomRewriter:
         self.length = length
 
     def rewrite(
-        self, graph: TensorGraph, cost: CostModel, *, evaluations: int = 1000, seconds: float | None = None,
+        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
         seed: int = 0, rules: Sequence[Rule] | None = None,
     ) -> Rewritten:  # fmt: skip
         rng = np.random.default_rng(seed)

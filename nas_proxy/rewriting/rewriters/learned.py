@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import State
-from nas_proxy.rewriting.costs import CostModel
+from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
 from nas_proxy.rewriting.rewriters.baselines import climb
 from nas_proxy.rewriting.xrlflow import Episode, Policy, load_policy, observe
@@ -46,7 +46,7 @@ class LearnedRewriter:
         self.samples, self.length = samples, length
 
     def rewrite(
-        self, graph: TensorGraph, cost: CostModel, *, evaluations: int = 1000, seconds: float | None = None,
+        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
         seed: int = 0, rules: Sequence[Rule] | None = None,
     ) -> Rewritten:  # fmt: skip
         rng = np.random.default_rng(seed)

@@ -22,7 +22,7 @@ from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import State
 from nas_proxy.rewriting._structure import plain_attributes
-from nas_proxy.rewriting.costs import CostModel, Priced
+from nas_proxy.rewriting.costs import GraphCost, Priced
 from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
 
 __all__ = ["EqualitySaturationRewriter"]
@@ -45,7 +45,7 @@ class EqualitySaturationRewriter:
             ) from None
 
     def rewrite(
-        self, graph: TensorGraph, cost: CostModel, *, evaluations: int = 1000, seconds: float | None = None,
+        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
         seed: int = 0, rules: Sequence[Rule] | None = None,
     ) -> Rewritten:  # fmt: skip
         return search(self.name, self._walk, graph, cost, evaluations, seconds, rules)

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._rule import all_rules
 from nas_proxy.rewriting._state import start
-from nas_proxy.rewriting.costs import CostModel
+from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.planted import training_graph
 from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.xrlflow._episode import Episode
@@ -52,7 +52,7 @@ class GraphRewriteEnv(gymnasium.Env):
     metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
 
     def __init__(
-        self, graph: TensorGraph | None = None, cost: CostModel | None = None, length: int = 40, most: int = 128
+        self, graph: TensorGraph | None = None, cost: GraphCost | None = None, length: int = 40, most: int = 128
     ) -> None:
         self._graph, self._cost, self._length, self._most = graph, cost, length, most
         self._rules = {rule.name: i for i, rule in enumerate(all_rules())}
