@@ -6,7 +6,7 @@ from nas_proxy.compression._method import Method, parse_method
 from nas_proxy.compression._onnx import Actor
 from nas_proxy.compression._report import CompressionReport, plot, read_json, to_csv, to_json
 from nas_proxy.compression._returns import Kept, Returns
-from nas_proxy.compression._task import Network, Task, get_task, register_task, tasks
+from nas_proxy.compression._task import PolicyNetwork, Task, get_task, register_task, tasks
 from nas_proxy.compression.sweep import GRID, Sweep, sweep
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "Footprint",
     "Kept",
     "Method",
-    "Network",
+    "PolicyNetwork",
     "Returns",
     "Sweep",
     "Task",

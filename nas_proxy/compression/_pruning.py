@@ -20,7 +20,7 @@ def prune(network: nn.Module, norm: int, ratio: float, inputs: Arrays) -> nn.Mod
     Frozen layers (``requires_grad`` is False) keep theirs.
 
     After Fang et al., "DepGraph: Towards Any Structural Pruning" (CVPR 2023); a network that has a method ``pruned``
-    does it itself (see :class:`nas_proxy.compression.Network`).
+    does it itself (see :class:`nas_proxy.compression.PolicyNetwork`).
 
     Raises:
         InputError: no channel can go.

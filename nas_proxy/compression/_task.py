@@ -16,10 +16,10 @@ from nas_proxy.compression._returns import Evaluate
 from nas_proxy.errors import InputError
 from nas_proxy.registry import Registry
 
-__all__ = ["Network", "Task", "get_task", "register_task", "tasks"]
+__all__ = ["PolicyNetwork", "Task", "get_task", "register_task", "tasks"]
 
 
-class Network(Protocol):
+class PolicyNetwork(Protocol):
     """What a network may have beyond ``forward``, where the policy acts on more than its outputs.
 
     ``forward(*observation)`` gives the outputs that a smaller network learns to give; they keep their shape.
