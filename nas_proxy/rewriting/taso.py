@@ -20,7 +20,7 @@ from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._verify import verify
 from nas_proxy.rewriting.rules._patterns import convolution, is_free
 
-__all__ = ["Operator", "Pattern", "admit", "read_patterns", "taso_rules"]
+__all__ = ["Pattern", "PatternOperator", "admit", "read_patterns", "taso_rules"]
 
 Ref = tuple[int, int]  # operator and output; a negative operator is an unknown tensor
 
@@ -35,7 +35,7 @@ _TRIALS = 3  # fitting sets of shapes on which a rule must hold
 
 
 @dataclass(frozen=True)
-class Operator:
+class PatternOperator:
     """An operator of a pattern. Activations inside convolutions and products are operators of their own.
 
     ``same`` says that a convolution is padded so that strides alone make its output smaller.
@@ -56,8 +56,8 @@ class Pattern:
     """``target`` may stand for ``source`` where ``outputs`` (of the source, of the target) agree."""
 
     name: str
-    source: tuple[Operator, ...]
-    target: tuple[Operator, ...]
+    source: tuple[PatternOperator, ...]
+    target: tuple[PatternOperator, ...]
     outputs: tuple[tuple[Ref, Ref], ...]
 
     @property
@@ -139,9 +139,9 @@ def _pattern(name: str, rule: Any) -> Pattern | None:
     return Pattern(name, source, target, outputs)
 
 
-def _operators(described: Sequence[Any]) -> tuple[tuple[Operator, ...], dict[Ref, Ref]]:
+def _operators(described: Sequence[Any]) -> tuple[tuple[PatternOperator, ...], dict[Ref, Ref]]:
     """Operators of one side, and where the outputs of the described ones are among them."""
-    made: list[Operator] = []
+    made: list[PatternOperator] = []
     place: dict[Ref, Ref] = {}
     for i, op in enumerate(described):
         given = {p.key: p.value for p in op.para}
@@ -150,7 +150,7 @@ def _operators(described: Sequence[Any]) -> tuple[tuple[Operator, ...], dict[Ref
         rank, code = given.get(_RANK, 0), given.get(_PERM, 0)
         perm = tuple(code // rank ** (rank - 1 - axis) % rank for axis in range(rank)) if _PERM in given else ()
         made.append(
-            Operator(
+            PatternOperator(
                 name=_NAMES[op.type],
                 inputs=inputs,
                 axis=given.get(_AXIS, 0),
@@ -163,7 +163,7 @@ def _operators(described: Sequence[Any]) -> tuple[tuple[Operator, ...], dict[Ref
         )
         place.update({(i, out): (len(made) - 1, out) for out in range(made[-1].outputs)})
         if activation := _ACTIVATIONS[given.get(_ACTIVATION, 0)]:
-            made.append(Operator(activation, ((len(made) - 1, 0),)))
+            made.append(PatternOperator(activation, ((len(made) - 1, 0),)))
             place[i, 0] = (len(made) - 1, 0)
     return tuple(made), place
 
@@ -171,7 +171,9 @@ def _operators(described: Sequence[Any]) -> tuple[tuple[Operator, ...], dict[Ref
 # -- writing a side of a pattern -------------------------------------------------------------------------------------
 
 
-def _write(patch: Patch, operators: Sequence[Operator], bound: Mapping[Ref, str], makes: Mapping[Ref, str]) -> dict:
+def _write(
+    patch: Patch, operators: Sequence[PatternOperator], bound: Mapping[Ref, str], makes: Mapping[Ref, str]
+) -> dict:
     """Emit operators on bound tensors; ``makes`` are the values that outputs take over. Returns names by reference.
 
     Raises:
@@ -197,7 +199,7 @@ def _write(patch: Patch, operators: Sequence[Operator], bound: Mapping[Ref, str]
     return names
 
 
-def _shape(op: Operator, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
+def _shape(op: PatternOperator, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     first, second = shapes[0], shapes[-1]
     if op.name == "Conv":
         if len(first) != 4 or len(second) != 4 or first[1] != second[1] or (not op.same and min(first[2:]) < 3):
@@ -233,7 +235,7 @@ def _shape(op: Operator, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     return first
 
 
-def _split_sizes(op: Operator, shapes: list, parts: dict, outs: list, patch: Patch) -> list[tuple[int, ...]]:
+def _split_sizes(op: PatternOperator, shapes: list, parts: dict, outs: list, patch: Patch) -> list[tuple[int, ...]]:
     """As it was joined, or as the values that the parts take over are."""
     whole = shapes[0]
     if op.axis >= len(whole):
@@ -246,7 +248,7 @@ def _split_sizes(op: Operator, shapes: list, parts: dict, outs: list, patch: Pat
     return [(*whole[: op.axis], size, *whole[op.axis + 1 :]) for size in sizes]
 
 
-def _parts(op: Operator, shapes: list, of_inputs: list[dict]) -> dict[int, tuple[int, ...]]:
+def _parts(op: PatternOperator, shapes: list, of_inputs: list[dict]) -> dict[int, tuple[int, ...]]:
     """Along which axes the result is joined of parts, and their sizes."""
     last = len(shapes[0]) - 1
     if op.name == "Concat":
@@ -261,7 +263,9 @@ def _parts(op: Operator, shapes: list, of_inputs: list[dict]) -> dict[int, tuple
     return {} if op.name == "Split" else of_inputs[0]
 
 
-def _onnx(op: Operator, shapes: list, inputs: list[str], sizes: list[int], patch: Patch) -> tuple[str, dict, list[str]]:
+def _onnx(
+    op: PatternOperator, shapes: list, inputs: list[str], sizes: list[int], patch: Patch
+) -> tuple[str, dict, list[str]]:
     if op.name == "Conv":
         pads = _pads(shapes[0], shapes[1][2:], op.strides) if op.same else (0, 0, 0, 0)
         kernel = tuple(shapes[1][2:])
@@ -364,7 +368,7 @@ def _matches(
             yield from _matches(graph, pattern, laid, [*nodes, candidate], start)
 
 
-def _fits(graph: TensorGraph, op: Operator, node: Node) -> bool:
+def _fits(graph: TensorGraph, op: PatternOperator, node: Node) -> bool:
     """Whether a node is an operator of the pattern, attributes and all."""
     name = {"Scale": "Mul"}.get(op.name, op.name)
     if node.operator != name or node.domain not in ("", "ai.onnx") or len(node.outputs) != op.outputs:
