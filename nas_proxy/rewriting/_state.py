@@ -14,13 +14,13 @@ from nas_proxy.rewriting._structure import structural_hash
 from nas_proxy.rewriting.costs import GraphCost, Priced
 from nas_proxy.rewriting.costs._base import changed_nodes
 
-__all__ = ["State", "start"]
+__all__ = ["RewriteState", "start"]
 
 _OLDEST_OPSET = 13  # Split, Squeeze and ReduceSum took their present form
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class RewriteState:
     """A priced graph; ``path`` are the substitutions that led to it, ``by_anchor`` those possible, by their node."""
 
     priced: Priced
@@ -51,7 +51,7 @@ class State:
         """The graph after a substitution and its cost; the substitutions possible there are not looked for."""
         return self.cost.reprice(self.priced, apply(self.graph, edit))
 
-    def move(self, edit: Edit, priced: Priced | None = None) -> State:
+    def move(self, edit: Edit, priced: Priced | None = None) -> RewriteState:
         """The state after a substitution; candidates are found anew only around what changed."""
         priced = priced or self.evaluate(edit)
         after = priced.graph
@@ -64,10 +64,10 @@ class State:
                 edits = self.by_anchor.get(node.name, ())
             if edits:
                 found[node.name] = edits
-        return State(priced, self.cost, self.rules, found, (*self.path, edit))
+        return RewriteState(priced, self.cost, self.rules, found, (*self.path, edit))
 
 
-def start(graph: TensorGraph, cost: GraphCost, rules: Sequence[Rule] | None = None) -> State:
+def start(graph: TensorGraph, cost: GraphCost, rules: Sequence[Rule] | None = None) -> RewriteState:
     """The state that a search starts from.
 
     Raises:
@@ -80,4 +80,4 @@ def start(graph: TensorGraph, cost: GraphCost, rules: Sequence[Rule] | None = No
         )
     rules = all_rules() if rules is None else tuple(rules)
     found = {node.name: tuple(e for rule in rules for e in rule.edits(graph, node)) for node in graph.nodes}
-    return State(cost.price(graph), cost, rules, {name: edits for name, edits in found.items() if edits})
+    return RewriteState(cost.price(graph), cost, rules, {name: edits for name, edits in found.items() if edits})

@@ -187,9 +187,9 @@ def test_ten_thousand_nodes_in_bounded_time():
 
 def test_what_was_found_survives_an_interrupt(monkeypatch):
     graph, calls = large(40), []
-    from nas_proxy.rewriting._state import State
+    from nas_proxy.rewriting._state import RewriteState
 
-    move = State.move
+    move = RewriteState.move
 
     def interrupted(self, edit, priced=None):
         calls.append(edit)
@@ -197,7 +197,7 @@ def test_what_was_found_survives_an_interrupt(monkeypatch):
             raise KeyboardInterrupt
         return move(self, edit, priced)
 
-    monkeypatch.setattr(State, "move", interrupted)
+    monkeypatch.setattr(RewriteState, "move", interrupted)
     found = get_rewriter("greedy").rewrite(graph, PlainCost(), evaluations=10**4)
     assert found.stopped == "interrupted"
     assert len(found.edits) == 3

@@ -13,7 +13,7 @@ from nas_proxy.graph import TensorGraph
 from nas_proxy.registry import Registry
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._rule import Rule
-from nas_proxy.rewriting._state import State, start
+from nas_proxy.rewriting._state import RewriteState, start
 from nas_proxy.rewriting.costs import GraphCost, Priced
 
 __all__ = ["Budget", "Rewriter", "Rewritten", "get_rewriter", "register_rewriter", "rewriters", "search"]
@@ -62,10 +62,10 @@ class Budget:
         self.evaluations = whole_number(evaluations, "evaluations", least=0)
         self.spent = 0
         self._until = None if seconds is None else time.monotonic() + seconds
-        self.best: State | None = None
+        self.best: RewriteState | None = None
         self._gains: dict[int, tuple[Edit, float]] = {}  # the edit is held, so that its id stays its own
 
-    def gain(self, state: State, edit: Edit) -> float:
+    def gain(self, state: RewriteState, edit: Edit) -> float:
         """What a substitution saves, below 0 where it costs; remembered while nothing near it changes.
 
         Raises:
@@ -75,7 +75,7 @@ class Budget:
             self._gains[id(edit)] = edit, state.total - self.evaluate(state, edit).total
         return self._gains[id(edit)][1]
 
-    def evaluate(self, state: State, edit: Edit) -> Priced:
+    def evaluate(self, state: RewriteState, edit: Edit) -> Priced:
         """One evaluation.
 
         Raises:
@@ -92,7 +92,7 @@ class Budget:
         if self._until is not None and time.monotonic() > self._until:
             raise Exhausted("seconds")
 
-    def see(self, state: State) -> None:
+    def see(self, state: RewriteState) -> None:
         """A state that could be the answer."""
         if self.best is None or state.total < self.best.total:
             self.best = state
@@ -118,7 +118,7 @@ class Rewriter(Protocol):
 
 def search(
     name: str,
-    walk: Callable[[State, Budget], Any],
+    walk: Callable[[RewriteState, Budget], Any],
     graph: TensorGraph,
     cost: GraphCost,
     evaluations: int,

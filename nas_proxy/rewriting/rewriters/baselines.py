@@ -10,7 +10,7 @@ import numpy as np
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._rule import Rule
-from nas_proxy.rewriting._state import State
+from nas_proxy.rewriting._state import RewriteState
 from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
 
@@ -19,7 +19,7 @@ __all__ = ["BeamRewriter", "GreedyRewriter", "RandomRewriter", "climb"]
 _LEAST_GAIN = 1e-9  # relative
 
 
-def climb(state: State, budget: Budget) -> State:
+def climb(state: RewriteState, budget: Budget) -> RewriteState:
     """Take the best substitution until none helps.
 
     The best is priced again before it is taken: the budget remembers gains as long as nothing near them changes.
@@ -69,8 +69,8 @@ class BeamRewriter:
     ) -> Rewritten:  # fmt: skip
         return search(self.name, self._walk, graph, cost, evaluations, seconds, rules)
 
-    def _walk(self, first: State, budget: Budget) -> None:
-        queue: list[tuple[float, int, State, Edit | None]] = [(first.total, 0, first, None)]
+    def _walk(self, first: RewriteState, budget: Budget) -> None:
+        queue: list[tuple[float, int, RewriteState, Edit | None]] = [(first.total, 0, first, None)]
         seen, count = {first.key}, 0
         while queue:
             _, _, state, edit = heapq.heappop(queue)
@@ -82,7 +82,7 @@ class BeamRewriter:
                 priced = budget.evaluate(state, candidate)
                 if priced.total >= self.alpha * budget.best.total:
                     continue
-                reached = State(priced, state.cost, state.rules, {}, (*state.path, candidate))
+                reached = RewriteState(priced, state.cost, state.rules, {}, (*state.path, candidate))
                 if reached.key in seen:
                     continue
                 seen.add(reached.key)
@@ -107,7 +107,7 @@ class RandomRewriter:
     ) -> Rewritten:  # fmt: skip
         rng = np.random.default_rng(seed)
 
-        def walk(first: State, budget: Budget) -> None:
+        def walk(first: RewriteState, budget: Budget) -> None:
             while first.candidates:
                 state = first
                 for _ in range(self.length):

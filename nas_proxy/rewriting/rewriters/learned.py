@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._rule import Rule
-from nas_proxy.rewriting._state import State
+from nas_proxy.rewriting._state import RewriteState
 from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
 from nas_proxy.rewriting.rewriters.baselines import climb
@@ -51,7 +51,7 @@ class LearnedRewriter:
     ) -> Rewritten:  # fmt: skip
         rng = np.random.default_rng(seed)
 
-        def walk(first: State, budget: Budget) -> None:
+        def walk(first: RewriteState, budget: Budget) -> None:
             climb(first, budget)
             for sample in range(1 + self.samples):
                 best = None
@@ -64,7 +64,7 @@ class LearnedRewriter:
 
         return search(self.name, walk, graph, cost, evaluations, seconds, rules)
 
-    def _branch(self, state: State, budget: Budget) -> None:
+    def _branch(self, state: RewriteState, budget: Budget) -> None:
         """Climb from behind each substitution, the most probable first, until one of them leads to something better."""
         episode = Episode(state, budget)
         if not episode.done:
@@ -80,7 +80,7 @@ class LearnedRewriter:
         log_p, _ = self.policy(collate([observe(episode)]))
         return log_p.double().exp().numpy()
 
-    def _rollout(self, first: State, budget: Budget, rng: np.random.Generator | None) -> State:
+    def _rollout(self, first: RewriteState, budget: Budget, rng: np.random.Generator | None) -> RewriteState:
         """The cheapest state of one rollout; the most probable one without ``rng``."""
         episode = Episode(first, budget, self.length)
         best = first

@@ -20,7 +20,7 @@ from nas_proxy.errors import MissingDependencyError
 from nas_proxy.graph import Node, TensorGraph, Value
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._rule import Rule
-from nas_proxy.rewriting._state import State
+from nas_proxy.rewriting._state import RewriteState
 from nas_proxy.rewriting._structure import plain_attributes
 from nas_proxy.rewriting.costs import GraphCost, Priced
 from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
@@ -50,9 +50,9 @@ class EqualitySaturationRewriter:
     ) -> Rewritten:  # fmt: skip
         return search(self.name, self._walk, graph, cost, evaluations, seconds, rules)
 
-    def _walk(self, first: State, budget: Budget) -> None:
+    def _walk(self, first: RewriteState, budget: Budget) -> None:
         terms = _Terms(first.priced)
-        queue: list[tuple[float, int, State, Edit | None]] = [(first.total, 0, first, None)]
+        queue: list[tuple[float, int, RewriteState, Edit | None]] = [(first.total, 0, first, None)]
         seen, count = {first.key}, 0
         while queue:
             _, _, state, edit = heapq.heappop(queue)
@@ -60,7 +60,7 @@ class EqualitySaturationRewriter:
                 state = state.move(edit)
                 budget.see(state)
             for candidate in state.candidates:
-                reached = State(
+                reached = RewriteState(
                     budget.evaluate(state, candidate), state.cost, state.rules, {}, (*state.path, candidate)
                 )
                 if reached.key not in seen:
@@ -69,7 +69,7 @@ class EqualitySaturationRewriter:
                     count += 1
                     heapq.heappush(queue, (reached.total, count, state, candidate))
             combined = terms.cheapest(first.graph)
-            found = State(budget.evaluate(first, combined), first.cost, first.rules, {}, (combined,))
+            found = RewriteState(budget.evaluate(first, combined), first.cost, first.rules, {}, (combined,))
             if found.key not in seen:
                 seen.add(found.key)
                 budget.see(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nas_proxy.rewriting._edit import Edit
-from nas_proxy.rewriting._state import State
+from nas_proxy.rewriting._state import RewriteState
 from nas_proxy.rewriting.rewriters._base import Budget
 
 __all__ = ["Episode"]
@@ -21,7 +21,7 @@ class Episode:
         most: candidates at most; the first in the graph's order where there are more.
     """
 
-    def __init__(self, first: State, budget: Budget, length: int = 40, most: int = 512) -> None:
+    def __init__(self, first: RewriteState, budget: Budget, length: int = 40, most: int = 512) -> None:
         self.first, self.state, self.budget = first, first, budget
         self.length, self.most, self.steps = length, most, 0
         self._seen = {first.key}
