@@ -11,7 +11,7 @@ from gymnasium import spaces
 from nas_proxy.scheduling._orders import best_cut
 from nas_proxy.scheduling._problem import PipelineProblem
 from nas_proxy.scheduling.respect._features import CONTEXT_FEATURES, MOVE_FEATURES, UNIT_FEATURES, encode
-from nas_proxy.scheduling.respect._state import State
+from nas_proxy.scheduling.respect._state import DecodingState
 from nas_proxy.scheduling.synthetic import synthetic_problem
 
 __all__ = ["PipelineScheduleEnv"]
@@ -54,7 +54,7 @@ class PipelineScheduleEnv(gymnasium.Env):
         super().reset(seed=seed)
         self._problem = self._given or synthetic_problem(self._n, self.np_random)
         self._instance = encode(self._problem)
-        self._state = State([self._instance], 1)
+        self._state = DecodingState([self._instance], 1)
         self._order: list[int] = []
         return self._observation(), {"action_mask": self._mask()}
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nas_proxy.scheduling.respect._features import Instance
 from nas_proxy.scheduling.respect._policy import Keys
-from nas_proxy.scheduling.respect._state import State
+from nas_proxy.scheduling.respect._state import DecodingState
 
 __all__ = ["Rollout", "decode"]
 
@@ -52,7 +52,7 @@ def decode(
         teacher: stages ``(problems, n)``: only ready units of the least stage left are taken.
         record: keep every choice, for training.
     """
-    state, scorer = State(instances, rows), _Scorer(keys)
+    state, scorer = DecodingState(instances, rows), _Scorer(keys)
     total, n = state.rows, state.n
     orders = np.empty((total, n), np.int64)
     kept: list[tuple] = []
@@ -94,7 +94,7 @@ class _Scorer:
         self.unit, self.last = np.stack([k.unit for k in keys]), np.stack([k.last for k in keys])
         self.weights = keys[0]
 
-    def scores(self, state: State, row: NDArray, unit: NDArray, move: NDArray, context: NDArray) -> NDArray:
+    def scores(self, state: DecodingState, row: NDArray, unit: NDArray, move: NDArray, context: NDArray) -> NDArray:
         query = context @ self.weights.context
         query += self.last[state.which, state.last] * (state.last >= 0)[:, None]
         hidden = self.unit[state.which[row], unit] + move @ self.weights.move + query[row]

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from nas_proxy.scheduling.respect._features import Instance
 
-__all__ = ["State"]
+__all__ = ["DecodingState"]
 
 
-class State:
+class DecodingState:
     """``rows`` rows of each problem, next to each other; ``which`` says a row's problem. All are of the same size."""
 
     def __init__(self, instances: Sequence[Instance], rows: int) -> None:
