@@ -459,9 +459,9 @@ def respect(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Train the pipeline scheduler on synthetic networks."""
-    from nas_proxy.scheduling.respect import Training, save_policy, save_weights, train, train_published
+    from nas_proxy.scheduling.respect import RespectTraining, save_policy, save_weights, train, train_published
 
-    config = Training(seed, units, imitation_steps, reinforce_steps)
+    config = RespectTraining(seed, units, imitation_steps, reinforce_steps)
     made_by = f"nas-proxy train respect --imitation-steps {imitation_steps} --reinforce-steps {reinforce_steps} "
     made_by += f"--units {units} --seed {seed}" + (" --published" if published else "")
     if published:
@@ -478,9 +478,9 @@ def rewriter(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Train the graph rewriter on random networks and devices."""
-    from nas_proxy.rewriting.xrlflow import Training, save_policy, train
+    from nas_proxy.rewriting.xrlflow import XRLflowTraining, save_policy, train
 
-    policy = train(Training(seed=seed, iterations=iterations))
+    policy = train(XRLflowTraining(seed=seed, iterations=iterations))
     save_policy(policy, output, made_by=f"nas-proxy train rewriter --iterations {iterations} --seed {seed}")
     Console().print(f"{output}: {output.stat().st_size / 1e3:.0f} kB", markup=False, soft_wrap=True)
 

@@ -22,7 +22,7 @@ from nas_proxy.rewriting.rewriters import get_rewriter
 from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.rewriters.learned import LearnedRewriter
 from nas_proxy.rewriting.synthetic import random_graph
-from nas_proxy.rewriting.xrlflow import Episode, Policy, Training, load_policy, observe, save_policy, train
+from nas_proxy.rewriting.xrlflow import Episode, Policy, XRLflowTraining, load_policy, observe, save_policy, train
 from nas_proxy.rewriting.xrlflow._policy import collate
 from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.testing.rewriting import REWRITER_CHECKS
@@ -161,7 +161,7 @@ def test_scores_follow_their_candidates():
 
 
 def test_training_repeats_itself_and_survives_its_file(tmp_path):
-    config = Training(seed=3, iterations=1, graphs=2, repeats=2, length=4, width=8, rounds=1)
+    config = XRLflowTraining(seed=3, iterations=1, graphs=2, repeats=2, length=4, width=8, rounds=1)
     a, b = (train(config, report=lambda line: None) for _ in range(2))
     assert all((p == q).all() for p, q in zip(a.parameters(), b.parameters(), strict=True))
     path = save_policy(a, tmp_path / "policy.safetensors", "test")
@@ -172,7 +172,7 @@ def test_training_repeats_itself_and_survives_its_file(tmp_path):
 @pytest.mark.slow
 def test_ppo_learns_to_lose_first():
     """After a few minutes of training it takes steps that pay later, on networks it has not seen."""
-    policy = train(Training(seed=1, iterations=40), report=lambda line: None)
+    policy = train(XRLflowTraining(seed=1, iterations=40), report=lambda line: None)
     cases = [planted("token", np.random.default_rng(9000 + i)) for i in range(5)]
     found = [LearnedRewriter(policy, samples=0).rewrite(c.graph, c.cost, evaluations=600) for c in cases]
     assert np.mean([f.cost_after / c.best_cost for f, c in zip(found, cases, strict=True)]) < 1.05

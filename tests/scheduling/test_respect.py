@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from nas_proxy.errors import InputError
 from nas_proxy.scheduling import evaluate, get_scheduler, synthetic_problem
 from nas_proxy.scheduling._orders import best_cut, bottlenecks, random_orders
-from nas_proxy.scheduling.respect import RespectScheduler, Training, load_policy, save_policy, train
+from nas_proxy.scheduling.respect import RespectScheduler, RespectTraining, load_policy, save_policy, train
 from nas_proxy.scheduling.respect._decode import decode
 from nas_proxy.scheduling.respect._draw import draw_orders
 from nas_proxy.scheduling.respect._features import encode
@@ -79,7 +79,7 @@ def test_features_do_not_depend_on_units_of_time_or_size():
 
 def test_it_learns():
     """A short training beats random orders on problems it has not seen."""
-    config = Training(units=12, imitation_steps=12, reinforce_steps=25, problems=8, rows=12, width=16, rounds=2)
+    config = RespectTraining(units=12, imitation_steps=12, reinforce_steps=25, problems=8, rows=12, width=16, rounds=2)
     lines: list[str] = []
     policy = train(config, lines.append)
     assert lines[-1].startswith("step 37/37")
@@ -96,7 +96,7 @@ def test_it_learns():
 
 
 def test_the_same_seed_trains_the_same_policy():
-    config = Training(units=6, imitation_steps=2, reinforce_steps=2, problems=2, rows=3, width=8, rounds=1)
+    config = RespectTraining(units=6, imitation_steps=2, reinforce_steps=2, problems=2, rows=3, width=8, rounds=1)
     first, second = (train(config, lambda line: None).state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 

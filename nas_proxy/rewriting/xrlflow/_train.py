@@ -21,11 +21,11 @@ from nas_proxy.rewriting.xrlflow._episode import Episode
 from nas_proxy.rewriting.xrlflow._features import Observation, observe
 from nas_proxy.rewriting.xrlflow._policy import Policy, collate
 
-__all__ = ["Training", "train"]
+__all__ = ["XRLflowTraining", "train"]
 
 
 @dataclass(frozen=True)
-class Training:
+class XRLflowTraining:
     """Hyper-parameters; those of the paper unless said otherwise. Everything random follows from ``seed``."""
 
     seed: int = 0
@@ -61,7 +61,7 @@ class _Step:
     target: float = 0.0
 
 
-def train(config: Training, report: Callable[[str], None] = print) -> Policy:
+def train(config: XRLflowTraining, report: Callable[[str], None] = print) -> Policy:
     """A policy trained from nothing. ``report`` gets a line now and then."""
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
@@ -85,7 +85,7 @@ def random_device(rng: np.random.Generator) -> PlainCost:
     return PlainCost(float(np.exp(rng.uniform(0, 4))), float(np.exp(rng.uniform(3, 12))))
 
 
-def _play(policy: Policy, config: Training, rng: np.random.Generator) -> tuple[list[_Step], list[float]]:
+def _play(policy: Policy, config: XRLflowTraining, rng: np.random.Generator) -> tuple[list[_Step], list[float]]:
     """Episodes side by side; returns their steps with advantages, and the largest saving in each."""
     episodes: list[Episode] = []
     while len(episodes) < config.graphs * config.repeats:
@@ -118,7 +118,11 @@ def _play(policy: Policy, config: Training, rng: np.random.Generator) -> tuple[l
 
 
 def _improve(
-    policy: Policy, optimiser: torch.optim.Optimizer, steps: list[_Step], config: Training, rng: np.random.Generator
+    policy: Policy,
+    optimiser: torch.optim.Optimizer,
+    steps: list[_Step],
+    config: XRLflowTraining,
+    rng: np.random.Generator,
 ) -> None:
     advantages = np.array([step.advantage for step in steps])
     mean, spread = advantages.mean(), advantages.std() + 1e-6

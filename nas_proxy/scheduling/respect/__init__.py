@@ -2,13 +2,13 @@
 
 from nas_proxy.scheduling.respect._published import PublishedScheduler
 from nas_proxy.scheduling.respect._scheduler import RespectScheduler, load_policy, save_policy, save_weights
-from nas_proxy.scheduling.respect._train import Training, train
+from nas_proxy.scheduling.respect._train import RespectTraining, train
 from nas_proxy.scheduling.respect._train_published import train_published
 
 __all__ = [
     "PublishedScheduler",
     "RespectScheduler",
-    "Training",
+    "RespectTraining",
     "load_policy",
     "save_policy",
     "save_weights",

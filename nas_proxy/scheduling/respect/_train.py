@@ -19,11 +19,11 @@ from nas_proxy.scheduling.respect._policy import Pairs, Policy
 from nas_proxy.scheduling.synthetic import synthetic_problem
 from nas_proxy.threads import one_thread
 
-__all__ = ["Training", "teach", "train"]
+__all__ = ["RespectTraining", "teach", "train"]
 
 
 @dataclass(frozen=True)
-class Training:
+class RespectTraining:
     """Hyper-parameters. Everything random follows from ``seed``."""
 
     seed: int = 0
@@ -55,7 +55,7 @@ class _Group:
 
 
 @one_thread()
-def train(config: Training, report: Callable[[str], None] = print) -> Policy:
+def train(config: RespectTraining, report: Callable[[str], None] = print) -> Policy:
     """A policy trained from nothing on synthetic networks. ``report`` gets a line now and then."""
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
@@ -93,7 +93,7 @@ def train(config: Training, report: Callable[[str], None] = print) -> Policy:
     return policy
 
 
-def _group(config: Training, rng: np.random.Generator) -> _Group:
+def _group(config: RespectTraining, rng: np.random.Generator) -> _Group:
     problems = tuple(synthetic_problem(config.units, rng) for _ in range(config.problems))
     instances = tuple(encode(problem) for problem in problems)
     stacked = (np.stack([getattr(i, name) for i in instances]) for name in ("units", "before", "after"))
@@ -142,7 +142,9 @@ def _imitate(policy: Policy, group: _Group, teacher: NDArray, rng: np.random.Gen
     return -right.mean(), float(right.mean().exp().detach())
 
 
-def _reinforce(policy: Policy, group: _Group, config: Training, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
+def _reinforce(
+    policy: Policy, group: _Group, config: RespectTraining, rng: np.random.Generator
+) -> tuple[torch.Tensor, float]:
     """Advantage: how much an order's bottleneck is below the mean of the problem's other orders."""
     rollout = _roll(policy, group, config.rows, rng)
     orders = rollout.orders.reshape(config.problems, config.rows, -1)

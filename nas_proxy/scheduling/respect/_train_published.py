@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nas_proxy.scheduling._problem import PipelineProblem
 from nas_proxy.scheduling.respect._published import PointerNetwork, published_features, stages_of_order
-from nas_proxy.scheduling.respect._train import Training, teach
+from nas_proxy.scheduling.respect._train import RespectTraining, teach
 from nas_proxy.scheduling.synthetic import synthetic_problem
 from nas_proxy.threads import one_thread
 
@@ -18,7 +18,7 @@ __all__ = ["train_published"]
 
 
 @one_thread()
-def train_published(config: Training, report: Callable[[str], None] = print) -> PointerNetwork:
+def train_published(config: RespectTraining, report: Callable[[str], None] = print) -> PointerNetwork:
     """The pointer network, trained for ``config.reinforce_steps`` steps; the greedy order's reward is the baseline."""
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
