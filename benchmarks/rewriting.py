@@ -41,7 +41,7 @@ from nas_proxy.rewriting.planted import FAMILIES, planted
 from nas_proxy.rewriting.rewriters import Rewriter, Rewritten, get_rewriter
 from nas_proxy.rewriting.rewriters.learned import LearnedRewriter
 from nas_proxy.rewriting.synthetic import random_graph
-from nas_proxy.rewriting.xrlflow import Policy
+from nas_proxy.rewriting.xrlflow import RewritingPolicy
 from nas_proxy.rewriting.xrlflow._train import random_device
 
 CACHE, RESULTS = Path("runs/bench-rewriting"), Path("benchmarks/results/rewriting.json")
@@ -53,7 +53,7 @@ APPLICATIONS = 10_000
 def untrained() -> Rewriter:
     """The learned rewriter with random weights: what its search does by itself."""
     torch.manual_seed(0)
-    return LearnedRewriter(Policy().eval())
+    return LearnedRewriter(RewritingPolicy().eval())
 
 
 REWRITERS: dict[str, Callable[[], Rewriter]] = {

@@ -22,7 +22,15 @@ from nas_proxy.rewriting.rewriters import get_rewriter
 from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.rewriters.learned import LearnedRewriter
 from nas_proxy.rewriting.synthetic import random_graph
-from nas_proxy.rewriting.xrlflow import Episode, Policy, XRLflowTraining, load_policy, observe, save_policy, train
+from nas_proxy.rewriting.xrlflow import (
+    Episode,
+    RewritingPolicy,
+    XRLflowTraining,
+    load_policy,
+    observe,
+    save_policy,
+    train,
+)
 from nas_proxy.rewriting.xrlflow._policy import collate
 from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.testing.rewriting import REWRITER_CHECKS
@@ -151,7 +159,7 @@ def test_scores_follow_their_candidates():
         seen.operator, seen.nodes, seen.edges, tuple(seen.rule[i] for i in order), seen.anchor[order],
         seen.candidates[order], seen.progress,
     )  # fmt: skip
-    policy = Policy()
+    policy = RewritingPolicy()
     log_p, values = policy(collate([seen]))
     both, both_values = policy(collate([turned, seen]))
     n = len(order)

@@ -19,7 +19,7 @@ from nas_proxy.scheduling.respect import RespectScheduler, RespectTraining, load
 from nas_proxy.scheduling.respect._decode import decode
 from nas_proxy.scheduling.respect._draw import draw_orders
 from nas_proxy.scheduling.respect._features import encode
-from nas_proxy.scheduling.respect._policy import Pairs, Policy
+from nas_proxy.scheduling.respect._policy import Pairs, SchedulingPolicy
 from nas_proxy.scheduling.respect._published import stages_of_order
 from nas_proxy.testing.schedulers import wide
 
@@ -43,9 +43,9 @@ def test_decoded_orders_are_topological_and_the_first_is_greedy():
     np.testing.assert_array_equal(greedy[::2], greedy[1::2])
 
 
-def load_policy_or_new() -> Policy:
+def load_policy_or_new() -> SchedulingPolicy:
     torch.manual_seed(0)
-    return Policy(16, 2)
+    return SchedulingPolicy(16, 2)
 
 
 def test_decoding_in_arrays_is_the_policy_in_torch():

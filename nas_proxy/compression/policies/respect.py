@@ -17,7 +17,7 @@ from nas_proxy.scheduling._orders import bottlenecks, random_orders
 from nas_proxy.scheduling.respect import load_policy, save_policy
 from nas_proxy.scheduling.respect._decode import decode
 from nas_proxy.scheduling.respect._features import encode
-from nas_proxy.scheduling.respect._policy import Keys, Policy
+from nas_proxy.scheduling.respect._policy import Keys, SchedulingPolicy
 from nas_proxy.scheduling.respect._scheduler import SHIPPED
 
 __all__ = ["SchedulerNetwork", "random_problem", "save", "saved_share", "task"]
@@ -35,7 +35,7 @@ class SchedulerNetwork(nn.Module):
     number of their step.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: SchedulingPolicy) -> None:
         super().__init__()
         self.policy = policy
 
@@ -64,7 +64,7 @@ class SchedulerNetwork(nn.Module):
 class _Keys(nn.Module):
     """What decoding needs of one problem: the fields of :class:`Keys`."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: SchedulingPolicy) -> None:
         super().__init__()
         self.policy = policy
 

@@ -16,7 +16,7 @@ from nas_proxy.rewriting._state import start
 from nas_proxy.rewriting.planted import training_graph
 from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.rewriters.learned import SHIPPED
-from nas_proxy.rewriting.xrlflow import Episode, Observation, Policy, load_policy, observe, save_policy
+from nas_proxy.rewriting.xrlflow import Episode, Observation, RewritingPolicy, load_policy, observe, save_policy
 from nas_proxy.rewriting.xrlflow._features import CANDIDATE_FEATURES
 from nas_proxy.rewriting.xrlflow._policy import rule_slot
 from nas_proxy.rewriting.xrlflow._train import random_device
@@ -36,7 +36,7 @@ class RewriterNetwork(nn.Module):
     weights (0 for padding); progress ``(b, 2)``. Output: ``(b, c + 2)``; the last candidate choice is to stop.
     """
 
-    def __init__(self, policy: Policy, tracked: bool = True) -> None:
+    def __init__(self, policy: RewritingPolicy, tracked: bool = True) -> None:
         super().__init__()
         self.policy = policy
         # torch-pruning misses what is concatenated without a layer before it: frozen layers that change nothing.

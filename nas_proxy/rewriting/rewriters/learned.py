@@ -15,7 +15,7 @@ from nas_proxy.rewriting._state import RewriteState
 from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
 from nas_proxy.rewriting.rewriters.baselines import climb
-from nas_proxy.rewriting.xrlflow import Episode, Policy, load_policy, observe
+from nas_proxy.rewriting.xrlflow import Episode, RewritingPolicy, load_policy, observe
 from nas_proxy.rewriting.xrlflow._policy import collate
 
 __all__ = ["SHIPPED", "SMALL", "LearnedRewriter", "SmallLearnedRewriter"]
@@ -41,8 +41,8 @@ class LearnedRewriter:
 
     name = "learned"
 
-    def __init__(self, policy: Policy | str | Path | None = None, samples: int = 6, length: int = 40) -> None:
-        self.policy = policy if isinstance(policy, Policy) else load_policy(policy or SHIPPED)
+    def __init__(self, policy: RewritingPolicy | str | Path | None = None, samples: int = 6, length: int = 40) -> None:
+        self.policy = policy if isinstance(policy, RewritingPolicy) else load_policy(policy or SHIPPED)
         self.samples, self.length = samples, length
 
     def rewrite(

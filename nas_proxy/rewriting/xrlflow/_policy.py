@@ -21,7 +21,7 @@ from nas_proxy import files
 from nas_proxy.errors import InputError
 from nas_proxy.rewriting.xrlflow._features import CANDIDATE_FEATURES, NODE_FEATURES, OPERATORS, Observation
 
-__all__ = ["Batch", "Policy", "collate", "load_policy", "save_policy"]
+__all__ = ["Batch", "RewritingPolicy", "collate", "load_policy", "save_policy"]
 
 _RULE_SLOTS = 128  # rules have no order: a rule's slot follows from its name
 
@@ -72,7 +72,7 @@ def collate(observations: Sequence[Observation]) -> Batch:
     )
 
 
-class Policy(nn.Module):
+class RewritingPolicy(nn.Module):
     """``rounds`` of messages in both directions over nodes of ``width`` features."""
 
     def __init__(self, width: int = 48, rounds: int = 4) -> None:
@@ -140,13 +140,13 @@ def _mean(values: torch.Tensor, group: torch.Tensor, size: int) -> torch.Tensor:
     return torch.sparse.mm(sums, values)
 
 
-def save_policy(policy: Policy, path: str | Path, made_by: str) -> Path:
+def save_policy(policy: RewritingPolicy, path: str | Path, made_by: str) -> Path:
     """Write the weights, with the command that made them."""
     metadata = {"made_by": made_by, "width": str(policy.width), "rounds": str(policy.rounds)}
     return files.write_bytes(path, save(policy.state_dict(), metadata))
 
 
-def load_policy(path: str | Path) -> Policy:
+def load_policy(path: str | Path) -> RewritingPolicy:
     """A policy from its file.
 
     Raises:
@@ -155,7 +155,7 @@ def load_policy(path: str | Path) -> Policy:
     try:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
-            policy = Policy(int(metadata["width"]), int(metadata["rounds"]))
+            policy = RewritingPolicy(int(metadata["width"]), int(metadata["rounds"]))
             policy.load_state_dict({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
     except FileNotFoundError:
         raise InputError(f"{path}: no such file: expected a rewriting policy (nas-proxy train rewriter).") from None

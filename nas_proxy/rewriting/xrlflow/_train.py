@@ -19,7 +19,7 @@ from nas_proxy.rewriting.planted import training_graph
 from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.xrlflow._episode import Episode
 from nas_proxy.rewriting.xrlflow._features import Observation, observe
-from nas_proxy.rewriting.xrlflow._policy import Policy, collate
+from nas_proxy.rewriting.xrlflow._policy import RewritingPolicy, collate
 
 __all__ = ["XRLflowTraining", "train"]
 
@@ -61,11 +61,11 @@ class _Step:
     target: float = 0.0
 
 
-def train(config: XRLflowTraining, report: Callable[[str], None] = print) -> Policy:
+def train(config: XRLflowTraining, report: Callable[[str], None] = print) -> RewritingPolicy:
     """A policy trained from nothing. ``report`` gets a line now and then."""
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    policy = Policy(config.width, config.rounds)
+    policy = RewritingPolicy(config.width, config.rounds)
     optimiser = torch.optim.Adam(policy.parameters(), config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, config.iterations, config.learning_rate / 20)
     started = time.process_time()
@@ -85,7 +85,9 @@ def random_device(rng: np.random.Generator) -> PlainCost:
     return PlainCost(float(np.exp(rng.uniform(0, 4))), float(np.exp(rng.uniform(3, 12))))
 
 
-def _play(policy: Policy, config: XRLflowTraining, rng: np.random.Generator) -> tuple[list[_Step], list[float]]:
+def _play(
+    policy: RewritingPolicy, config: XRLflowTraining, rng: np.random.Generator
+) -> tuple[list[_Step], list[float]]:
     """Episodes side by side; returns their steps with advantages, and the largest saving in each."""
     episodes: list[Episode] = []
     while len(episodes) < config.graphs * config.repeats:
@@ -118,7 +120,7 @@ def _play(policy: Policy, config: XRLflowTraining, rng: np.random.Generator) -> 
 
 
 def _improve(
-    policy: Policy,
+    policy: RewritingPolicy,
     optimiser: torch.optim.Optimizer,
     steps: list[_Step],
     config: XRLflowTraining,

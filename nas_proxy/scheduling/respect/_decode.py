@@ -88,7 +88,7 @@ def decode(
 
 
 class _Scorer:
-    """The policy's attention (:meth:`Policy.logits`) in arrays."""
+    """The policy's attention (:meth:`SchedulingPolicy.logits`) in arrays."""
 
     def __init__(self, keys: Sequence[Keys]) -> None:
         self.unit, self.last = np.stack([k.unit for k in keys]), np.stack([k.last for k in keys])

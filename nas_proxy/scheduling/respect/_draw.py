@@ -21,7 +21,7 @@ def draw_orders(
 ) -> NDArray[np.int64]:
     """Topological orders ``(count, n)``: the first takes the policy's best ready unit at every step, others are drawn.
 
-    Features are those of :class:`DecodingState`, scores those of :meth:`Policy.logits`.
+    Features are those of :class:`DecodingState`, scores those of :meth:`SchedulingPolicy.logits`.
     """
     orders = np.empty((count, problem.n), np.int64)
     arrays = (instance.share, instance.cached, instance.made, instance.moved, instance.readers)

@@ -11,7 +11,7 @@ from torch import nn
 
 from nas_proxy.scheduling.respect._features import CONTEXT_FEATURES, MOVE_FEATURES, UNIT_FEATURES, Instance
 
-__all__ = ["Keys", "Policy"]
+__all__ = ["Keys", "SchedulingPolicy"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Keys:
     move_score: NDArray[np.float32]
 
 
-class Policy(nn.Module):
+class SchedulingPolicy(nn.Module):
     """Additive attention of the state (context, last unit) over ready units.
 
     Units are encoded once by ``rounds`` of message passing in both directions of the graph, whatever its size; then

@@ -17,7 +17,7 @@ from nas_proxy.scheduling._problem import PipelineProblem, Schedule, evaluate
 from nas_proxy.scheduling._refine import refine
 from nas_proxy.scheduling.respect._draw import draw_orders
 from nas_proxy.scheduling.respect._features import encode
-from nas_proxy.scheduling.respect._policy import Policy
+from nas_proxy.scheduling.respect._policy import SchedulingPolicy
 
 __all__ = ["SHIPPED", "SMALL", "RespectScheduler", "load_policy", "save_policy", "save_weights", "small"]
 
@@ -81,7 +81,7 @@ def _best_first(problem: PipelineProblem, orders: NDArray[np.int64]) -> NDArray[
     return orders[np.argsort(bottlenecks(problem, orders), kind="stable")]
 
 
-def save_policy(policy: Policy, path: str | Path, *, made_by: str) -> Path:
+def save_policy(policy: SchedulingPolicy, path: str | Path, *, made_by: str) -> Path:
     """Write a policy's weights as safetensors, with the command that made them."""
     shape = {"width": str(policy.embed.out_features), "rounds": str(len(policy.mix))}
     return save_weights(policy, path, made_by=made_by, **shape)
@@ -96,7 +96,7 @@ def save_weights(module: torch.nn.Module, path: str | Path, **metadata: str) -> 
 
 
 @lru_cache(maxsize=4)
-def load_policy(path: str | Path) -> Policy:
+def load_policy(path: str | Path) -> SchedulingPolicy:
     """A policy from its weights.
 
     Raises:
@@ -110,7 +110,7 @@ def load_policy(path: str | Path) -> Policy:
     try:
         with safe_open(path, "pt") as file:
             shape = file.metadata() or {}
-            policy = Policy(int(shape["width"]), int(shape["rounds"]))
+            policy = SchedulingPolicy(int(shape["width"]), int(shape["rounds"]))
             policy.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (SafetensorError, KeyError, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: not the weights of a scheduling policy: {error}") from None

@@ -15,7 +15,7 @@ from nas_proxy.scheduling._problem import PipelineProblem
 from nas_proxy.scheduling._refine import refine
 from nas_proxy.scheduling.respect._decode import Rollout, decode
 from nas_proxy.scheduling.respect._features import Instance, encode
-from nas_proxy.scheduling.respect._policy import Pairs, Policy
+from nas_proxy.scheduling.respect._policy import Pairs, SchedulingPolicy
 from nas_proxy.scheduling.synthetic import synthetic_problem
 from nas_proxy.threads import one_thread
 
@@ -55,11 +55,11 @@ class _Group:
 
 
 @one_thread()
-def train(config: RespectTraining, report: Callable[[str], None] = print) -> Policy:
+def train(config: RespectTraining, report: Callable[[str], None] = print) -> SchedulingPolicy:
     """A policy trained from nothing on synthetic networks. ``report`` gets a line now and then."""
     torch.manual_seed(config.seed)
     rng = np.random.default_rng(config.seed)
-    policy = Policy(config.width, config.rounds)
+    policy = SchedulingPolicy(config.width, config.rounds)
     total = config.imitation_steps + config.reinforce_steps
     optimiser = torch.optim.Adam(policy.parameters(), config.learning_rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(total, 1), eta_min=config.learning_rate / 20)
@@ -108,12 +108,14 @@ def teach(problem: PipelineProblem, rng: np.random.Generator) -> NDArray[np.int6
     return stages[int(bottleneck_ms.argmin())]
 
 
-def _roll(policy: Policy, group: _Group, rows: int, rng: np.random.Generator, teacher=None) -> Rollout:
+def _roll(policy: SchedulingPolicy, group: _Group, rows: int, rng: np.random.Generator, teacher=None) -> Rollout:
     keys = [policy.keys(instance) for instance in group.instances]
     return decode(group.instances, keys, rows, rng, teacher=teacher, record=True)
 
 
-def _log_probabilities(policy: Policy, group: _Group, rollout: Rollout, rows: int) -> tuple[torch.Tensor, ...]:
+def _log_probabilities(
+    policy: SchedulingPolicy, group: _Group, rollout: Rollout, rows: int
+) -> tuple[torch.Tensor, ...]:
     """Log-probabilities of all recorded choices ``(p,)``, and the step each belongs to."""
     pairs = Pairs(
         instance=torch.from_numpy(rollout.row // rows),
@@ -132,7 +134,9 @@ def _log_sum_exp(values: torch.Tensor, index: torch.Tensor, size: int) -> torch.
     return top + torch.zeros(size).index_add(0, index, torch.exp(values - top[index])).clamp(min=1e-12).log()
 
 
-def _imitate(policy: Policy, group: _Group, teacher: NDArray, rng: np.random.Generator) -> tuple[torch.Tensor, float]:
+def _imitate(
+    policy: SchedulingPolicy, group: _Group, teacher: NDArray, rng: np.random.Generator
+) -> tuple[torch.Tensor, float]:
     """Any ready unit of the teacher's least stage is right: their total probability is what grows."""
     rows = 4
     rollout = _roll(policy, group, rows, rng, teacher)
@@ -143,7 +147,7 @@ def _imitate(policy: Policy, group: _Group, teacher: NDArray, rng: np.random.Gen
 
 
 def _reinforce(
-    policy: Policy, group: _Group, config: RespectTraining, rng: np.random.Generator
+    policy: SchedulingPolicy, group: _Group, config: RespectTraining, rng: np.random.Generator
 ) -> tuple[torch.Tensor, float]:
     """Advantage: how much an order's bottleneck is below the mean of the problem's other orders."""
     rollout = _roll(policy, group, config.rows, rng)
