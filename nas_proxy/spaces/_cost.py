@@ -14,7 +14,19 @@ from numpy.typing import NDArray
 
 from nas_proxy.spaces._base import FeatureColumn
 
-__all__ = ["TALLY", "Layer", "add", "conv", "halve", "inverted_residual", "linear", "pool", "scale", "shuffle", "tally"]
+__all__ = [
+    "TALLY",
+    "LayerTally",
+    "add",
+    "conv",
+    "halve",
+    "inverted_residual",
+    "linear",
+    "pool",
+    "scale",
+    "shuffle",
+    "tally",
+]
 
 _WITH_MACS = {
     "conv": "dense convolutions of a kernel larger than 1x1",
@@ -46,7 +58,7 @@ _POSITION = {column.name: i for i, column in enumerate(TALLY)}
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerTally:
     """One layer as a device executes it. ``bytes_read`` and ``bytes_written`` are activations only."""
 
     kind: str
@@ -63,12 +75,12 @@ def halve(size: int, stride: int = 2) -> int:
 
 def conv(
     c_in: int, c_out: int, kernel: int, size: int, stride: int = 1, groups: int = 1, batch_norm: bool = True
-) -> Layer:
+) -> LayerTally:
     """A padded square convolution without bias on ``size`` x ``size`` inputs, and its batch normalisation."""
     size_out = halve(size, stride)
     kind = ("pointwise" if kernel == 1 else "conv") if groups == 1 else "depthwise" if groups == c_in else "grouped"
     weights = c_out * (c_in // groups) * kernel**2
-    return Layer(
+    return LayerTally(
         kind=kind,
         macs=weights * size_out**2,
         parameters=weights + (2 * c_out if batch_norm else 0),
@@ -79,7 +91,7 @@ def conv(
 
 def inverted_residual(
     c_in: int, c_inner: int, c_out: int, kernel: int, size: int, stride: int = 1, groups: int = 1, c_squeezed: int = 0
-) -> list[Layer]:
+) -> list[LayerTally]:
     """A mobile block: 1x1 convolution to ``c_inner`` channels, depthwise convolution, squeeze-and-excitation where
     ``c_squeezed`` is given, 1x1 convolution to ``c_out``, added to the input where the shape stays.
 
@@ -101,35 +113,35 @@ def inverted_residual(
     return layers
 
 
-def linear(c_in: int, c_out: int) -> Layer:
+def linear(c_in: int, c_out: int) -> LayerTally:
     """A fully connected layer with bias."""
-    return Layer("linear", c_in * c_out, c_in * c_out + c_out, BYTES_PER_VALUE * c_in, BYTES_PER_VALUE * c_out)
+    return LayerTally("linear", c_in * c_out, c_in * c_out + c_out, BYTES_PER_VALUE * c_in, BYTES_PER_VALUE * c_out)
 
 
-def pool(channels: int, size: int, size_out: int) -> Layer:
+def pool(channels: int, size: int, size_out: int) -> LayerTally:
     """A pooling from ``size`` x ``size`` to ``size_out`` x ``size_out``."""
-    return Layer("pool", 0, 0, BYTES_PER_VALUE * channels * size**2, BYTES_PER_VALUE * channels * size_out**2)
+    return LayerTally("pool", 0, 0, BYTES_PER_VALUE * channels * size**2, BYTES_PER_VALUE * channels * size_out**2)
 
 
-def add(channels: int, size: int) -> Layer:
+def add(channels: int, size: int) -> LayerTally:
     """The sum of two tensors."""
     values = BYTES_PER_VALUE * channels * size**2
-    return Layer("add", 0, 0, 2 * values, values)
+    return LayerTally("add", 0, 0, 2 * values, values)
 
 
-def shuffle(channels: int, size: int) -> Layer:
+def shuffle(channels: int, size: int) -> LayerTally:
     """A channel shuffle: a transposition of the whole tensor."""
     values = BYTES_PER_VALUE * channels * size**2
-    return Layer("shuffle", 0, 0, values, values)
+    return LayerTally("shuffle", 0, 0, values, values)
 
 
-def scale(channels: int, size: int) -> Layer:
+def scale(channels: int, size: int) -> LayerTally:
     """Each channel multiplied by a value of its own."""
     values = BYTES_PER_VALUE * channels * size**2
-    return Layer("scale", 0, 0, values, values)
+    return LayerTally("scale", 0, 0, values, values)
 
 
-def tally(layers: Iterable[Layer]) -> NDArray[np.float64]:
+def tally(layers: Iterable[LayerTally]) -> NDArray[np.float64]:
     """Sums over layers, one value for each of ``TALLY``."""
     total = np.zeros(len(TALLY))
     for layer in layers:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
-from nas_proxy.spaces._cost import TALLY, Layer, conv, halve, inverted_residual, linear, pool, tally
+from nas_proxy.spaces._cost import TALLY, LayerTally, conv, halve, inverted_residual, linear, pool, tally
 
 if TYPE_CHECKING:
     import torch
@@ -216,7 +216,7 @@ class FBNet(SearchSpace[tuple[int, ...]]):
 _TALLY_INDEX = {column.name: i for i, column in enumerate(TALLY)}
 
 
-def layers(at: Position, operator: str) -> list[Layer]:
+def layers(at: Position, operator: str) -> list[LayerTally]:
     """What is executed for an operator at a position."""
     if operator == "skip":
         return [] if at.keeps_shape else [conv(at.channels_in, at.channels_out, 1, at.size, at.stride)]

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
-from nas_proxy.spaces._cost import TALLY, Layer, add, conv, linear, pool, tally
+from nas_proxy.spaces._cost import TALLY, LayerTally, add, conv, linear, pool, tally
 
 if TYPE_CHECKING:
     import torch
@@ -181,7 +181,7 @@ class NasBench201(SearchSpace[str]):
         cost[_COSTS.index("parameters")] += 2 * channels  # the batch normalisation before the classifier
         return cost
 
-    def _in_every_cell(self, layers: Callable[[int, int], list[Layer]]) -> NDArray[np.float64]:
+    def _in_every_cell(self, layers: Callable[[int, int], list[LayerTally]]) -> NDArray[np.float64]:
         return self.cells * np.sum([_pick(tally(layers(*stage))) for stage in self._stages], axis=0)
 
     # -- network -----------------------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def _longest_path(weight: NDArray[Any], live: NDArray[np.bool_]) -> NDArray[np.f
     return np.where(np.isfinite(longest), longest, 0.0)
 
 
-def _edge(operator: int, channels: int, size: int) -> list[Layer]:
+def _edge(operator: int, channels: int, size: int) -> list[LayerTally]:
     if operator == _CONV_1X1:
         return [conv(channels, channels, 1, size)]
     if operator == _CONV_3X3:
