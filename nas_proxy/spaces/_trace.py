@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from nas_proxy.spaces._kinds import COMPUTE
 
-__all__ = ["Kernel", "Trace", "built_on_meta", "trace"]
+__all__ = ["KernelCall", "Trace", "built_on_meta", "trace"]
 
 BYTES_PER_VALUE = 4
 _MEMBERS = {
@@ -44,7 +44,7 @@ _FREE = {"_unsafe_view", "as_strided_", "empty", "empty_like", "empty_strided", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class KernelWork:
     """What a kernel computes. ``weights`` counts values; ``reduced`` is the length of the sums that a multiplying
     kernel computes and ``channels`` the width of its output: small ones leave wide arithmetic units idle."""
 
@@ -56,7 +56,7 @@ class Work:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kernel(Work):
+class KernelCall(KernelWork):
     """One operator execution: what it computes, the activations it moves (4 bytes a value), the path of its module."""
 
     bytes_read: int
@@ -68,7 +68,7 @@ class Kernel(Work):
 class Trace:
     """What a network executes for one batch; depth counts the kernels, or those that multiply, on the longest path."""
 
-    kernels: tuple[Kernel, ...]
+    kernels: tuple[KernelCall, ...]
     parameters: int
     depth: int
     compute_depth: int
@@ -120,7 +120,7 @@ class _FusedAttention(TorchFunctionMode):
         output = query.new_empty(*query.shape[:-1], value.shape[-1])
         scores = query.shape[:-1].numel() * key.shape[-2]
         macs = scores * (query.shape[-1] + value.shape[-1])
-        work = Work(kind="attention", macs=macs, reduced=query.shape[-1], channels=value.shape[-1])
+        work = KernelWork(kind="attention", macs=macs, reduced=query.shape[-1], channels=value.shape[-1])
         self.recorder.add([query, key, value], [output], work)
         return output
 
@@ -142,7 +142,7 @@ class _Recorder(TorchDispatchMode):
 
     def __init__(self, constants: Iterable[Tensor]) -> None:
         super().__init__()
-        self.kernels: list[Kernel] = []
+        self.kernels: list[KernelCall] = []
         self.depth = self.compute_depth = 0
         self.module_paths = [""]
         _mark(constants, _Origin(constant=True))
@@ -164,14 +164,16 @@ class _Recorder(TorchDispatchMode):
             for hook in hooks:
                 hook.remove()
 
-    def add(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], work: Work) -> None:
+    def add(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], work: KernelWork) -> None:
         origins = [_origin(tensor) for tensor in inputs]
         depth = 1 + max(origin.depth for origin in origins)
         compute_depth = (work.kind in COMPUTE) + max(origin.compute_depth for origin in origins)
         _mark(outputs, _Origin(depth=depth, compute_depth=compute_depth))
         self.depth, self.compute_depth = max(self.depth, depth), max(self.compute_depth, compute_depth)
         read, written = (BYTES_PER_VALUE * sum(t.numel() for t in tensors) for tensors in (inputs, outputs))
-        self.kernels.append(Kernel(**vars(work), bytes_read=read, bytes_written=written, module=self.module_paths[-1]))
+        self.kernels.append(
+            KernelCall(**vars(work), bytes_read=read, bytes_written=written, module=self.module_paths[-1])
+        )
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func.overloadpacket.__name__
@@ -185,7 +187,9 @@ class _Recorder(TorchDispatchMode):
             _mark(outputs, max(map(_origin, activations), key=lambda origin: origin.depth))
         else:
             work = (
-                _MULTIPLY[name](args, outputs[0]) if name in _MULTIPLY else Work(kind=_KIND_OF.get(name, "elementwise"))
+                _MULTIPLY[name](args, outputs[0])
+                if name in _MULTIPLY
+                else KernelWork(kind=_KIND_OF.get(name, "elementwise"))
             )
             self.add(activations, outputs, work)
         return result
@@ -215,7 +219,7 @@ def _compute(func: Any, name: str, args: Any, kwargs: Any) -> Any:
     return func(*args, **kwargs)
 
 
-def _convolution(args: Any, output: Tensor) -> Work:
+def _convolution(args: Any, output: Tensor) -> KernelWork:
     image, weight, _, _, _, _, transposed, _, groups = args
     kernel = weight.shape[2:].numel()
     if groups == 1:
@@ -224,7 +228,7 @@ def _convolution(args: Any, output: Tensor) -> Work:
         kind = "depthwise" if groups == image.shape[1] else "grouped"
     reduced = weight.shape[1] * kernel  # a transposed convolution has its output channels there
     per_value = image.numel() if transposed else output.numel()
-    return Work(
+    return KernelWork(
         kind=kind,
         macs=per_value * reduced,
         weights=_constants(weight),
@@ -233,9 +237,9 @@ def _convolution(args: Any, output: Tensor) -> Work:
     )
 
 
-def _product(left: Tensor, right: Tensor, output: Tensor) -> Work:
+def _product(left: Tensor, right: Tensor, output: Tensor) -> KernelWork:
     weights = _constants(left, right)
-    return Work(
+    return KernelWork(
         kind="linear" if weights else "matmul",
         macs=output.numel() * left.shape[-1],
         weights=weights,
@@ -248,7 +252,7 @@ def _constants(*tensors: Tensor) -> int:
     return sum(tensor.numel() for tensor in tensors if _origin(tensor).constant)
 
 
-_MULTIPLY: dict[str, Callable[[Any, Tensor], Work]] = {
+_MULTIPLY: dict[str, Callable[[Any, Tensor], KernelWork]] = {
     "convolution": _convolution,
     "mm": lambda args, output: _product(args[0], args[1], output),
     "bmm": lambda args, output: _product(args[0], args[1], output),
