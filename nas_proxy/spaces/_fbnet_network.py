@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from nas_proxy.spaces.fbnet import HEAD_CHANNELS, STEM_CHANNELS, Block, FBNet, Position
+from nas_proxy.spaces.fbnet import HEAD_CHANNELS, STEM_CHANNELS, Block, BlockPosition, FBNet
 
 __all__ = ["FBNetNetwork"]
 
@@ -39,7 +39,7 @@ class FBNetNetwork(nn.Module):
 class InvertedResidual(nn.Module):
     """Expansion, depthwise convolution, projection; added to its input where the shape stays."""
 
-    def __init__(self, block: Block, at: Position) -> None:
+    def __init__(self, block: Block, at: BlockPosition) -> None:
         super().__init__()
         inner = at.channels_in * block.expansion
         self.layers = nn.Sequential(
@@ -63,7 +63,7 @@ def conv_bn(channels_in: int, channels_out: int, kernel: int, stride: int = 1, g
     )
 
 
-def _layer(operator: str, at: Position) -> nn.Module:
+def _layer(operator: str, at: BlockPosition) -> nn.Module:
     if operator != "skip":
         return InvertedResidual(Block.named(operator), at)
     if at.keeps_shape:

@@ -14,7 +14,7 @@ from nas_proxy.spaces.mobilenetv3 import (
     HEAD_CHANNELS,
     STAGES,
     STEM_CHANNELS,
-    Position,
+    LayerPosition,
     inner_channels,
 )
 
@@ -43,7 +43,7 @@ class MobileNetV3Network(nn.Module):
         input_channels: channels of the input.
     """
 
-    def __init__(self, layers: Sequence[tuple[Position, int, int]], classes: int, input_channels: int) -> None:
+    def __init__(self, layers: Sequence[tuple[LayerPosition, int, int]], classes: int, input_channels: int) -> None:
         super().__init__()
         self.features = nn.Sequential(
             ConvBnAct(input_channels, STEM_CHANNELS, 3, stride=2, act_layer=nn.Hardswish),
@@ -60,7 +60,7 @@ class MobileNetV3Network(nn.Module):
         return self.classifier(self.head(self.features(x)).flatten(1))
 
 
-def _layer(at: Position, kernel: int, expansion: int) -> nn.Module:
+def _layer(at: LayerPosition, kernel: int, expansion: int) -> nn.Module:
     stage = STAGES[at.stage]
     return InvertedResidual(
         at.channels_in,

@@ -49,7 +49,7 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Position:
+class BlockPosition:
     """Where a layer is: its stage, channels in and out, stride and the size of its input."""
 
     stage: int
@@ -83,13 +83,13 @@ class FBNet(SearchSpace[tuple[int, ...]]):
     choices = {f"layer_{i}": OPERATORS for i in range(sum(layers for _, layers, _ in STAGES))}  # noqa: RUF012
 
     @cached_property
-    def positions(self) -> tuple[Position, ...]:
+    def positions(self) -> tuple[BlockPosition, ...]:
         """Channels, stride and size at each of the 22 layers."""
         found = []
         channels, size = STEM_CHANNELS, halve(self.image_size)
         for stage, (channels_out, layers, first_stride) in enumerate(STAGES):
             for layer in range(layers):
-                found.append(Position(stage, channels, channels_out, first_stride if layer == 0 else 1, size))
+                found.append(BlockPosition(stage, channels, channels_out, first_stride if layer == 0 else 1, size))
                 channels, size = channels_out, halve(size, found[-1].stride)
         return tuple(found)
 
@@ -216,7 +216,7 @@ class FBNet(SearchSpace[tuple[int, ...]]):
 _TALLY_INDEX = {column.name: i for i, column in enumerate(TALLY)}
 
 
-def layers(at: Position, operator: str) -> list[LayerTally]:
+def layers(at: BlockPosition, operator: str) -> list[LayerTally]:
     """What is executed for an operator at a position."""
     if operator == "skip":
         return [] if at.keeps_shape else [conv(at.channels_in, at.channels_out, 1, at.size, at.stride)]

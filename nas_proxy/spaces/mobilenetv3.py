@@ -46,7 +46,7 @@ class Stage:
 
 
 @dataclass(frozen=True)
-class Position:
+class LayerPosition:
     """Where a layer is: its stage, channels in and out, stride, and by how much the image has been halved before."""
 
     stage: int
@@ -77,11 +77,11 @@ _PER_STAGE = ("macs_pointwise", "macs_depthwise", "bytes_pointwise", "bytes_dept
 _TALLY_INDEX = {column.name: i for i, column in enumerate(TALLY)}
 
 
-def _positions() -> tuple[Position, ...]:
+def _positions() -> tuple[LayerPosition, ...]:
     found, channels, halvings = [], STEM_CHANNELS, 1
     for index, stage in enumerate(STAGES):
         for layer in range(_DEEPEST):
-            found.append(Position(index, channels, stage.channels, stage.stride if layer == 0 else 1, halvings))
+            found.append(LayerPosition(index, channels, stage.channels, stage.stride if layer == 0 else 1, halvings))
             channels, halvings = stage.channels, halvings + (found[-1].stride == 2)
     return tuple(found)
 
@@ -266,7 +266,7 @@ def _existing(depth_codes: NDArray[np.integer]) -> NDArray[np.bool_]:
 def _table(resolution: int) -> NDArray[np.float64]:
     """Cost at a resolution of each kernel and expansion at each layer, ``(20, 10, len(TALLY))``; the last is none."""
 
-    def cost(at: Position, kernel: int, expansion: int) -> NDArray[np.float64]:
+    def cost(at: LayerPosition, kernel: int, expansion: int) -> NDArray[np.float64]:
         inner = inner_channels(at.channels_in, expansion)
         squeezed = inner_channels(inner, 1 / 4) if STAGES[at.stage].squeeze else 0
         size = halve(resolution, 2**at.halvings)
