@@ -1,13 +1,13 @@
 """The finalists of a search, as fast as each can be made on each target, and what each optimisation gains."""
 
 from nas_proxy.finalists.evaluating import can_evaluate, evaluate_finalists
-from nas_proxy.finalists.table import Finalist, FinalistTable, LayerCost, Stage, Variant, writer
+from nas_proxy.finalists.table import Finalist, FinalistTable, LayerCost, PipelineStage, Variant, writer
 
 __all__ = [
     "Finalist",
     "FinalistTable",
     "LayerCost",
-    "Stage",
+    "PipelineStage",
     "Variant",
     "can_evaluate",
     "evaluate_finalists",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nas_proxy import files
 from nas_proxy.errors import InputError, UnknownNameError
 
-__all__ = ["Finalist", "FinalistTable", "LayerCost", "Stage", "Variant", "writer"]
+__all__ = ["Finalist", "FinalistTable", "LayerCost", "PipelineStage", "Variant", "writer"]
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Stage:
+class PipelineStage:
     """One device of a pipeline: its time, and the nodes it runs."""
 
     latency_ms: float
@@ -79,7 +79,7 @@ class Finalist:
     utilization: float | None
     variants: tuple[Variant, ...]
     layers: tuple[LayerCost, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[PipelineStage, ...]
     substitutions: Mapping[str, int]
     evaluations: int
     cpu_s: float
@@ -104,7 +104,7 @@ class Finalist:
                 "interval_ms": plain["interval_ms"] and tuple(plain["interval_ms"]),
                 "variants": tuple(Variant(**variant) for variant in plain["variants"]),
                 "layers": tuple(LayerCost(**layer) for layer in plain["layers"]),
-                "stages": tuple(Stage(stage["latency_ms"], tuple(stage["nodes"])) for stage in plain["stages"]),
+                "stages": tuple(PipelineStage(stage["latency_ms"], tuple(stage["nodes"])) for stage in plain["stages"]),
             }
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from nas_proxy.devices._timing import MeasuredLatency
 from nas_proxy.finalists.rewritten import Cheaper
-from nas_proxy.finalists.table import LayerCost, Stage, Variant
+from nas_proxy.finalists.table import LayerCost, PipelineStage, Variant
 from nas_proxy.graph import TensorGraph, annotate
 from nas_proxy.mapping.dataflows import default_mapping
 from nas_proxy.mapping.device import SpatialDevice, SpatialResult
@@ -27,7 +27,7 @@ class Outcome:
     variants: tuple[Variant, ...]
     rewritten: bool
     layers: tuple[LayerCost, ...] = ()
-    stages: tuple[Stage, ...] = ()
+    stages: tuple[PipelineStage, ...] = ()
     utilization: float | None = None
     interval_ms: tuple[float, float] | None = None
 
@@ -104,7 +104,7 @@ def on_edge_tpu(device: EdgeTPUDevice, graph: TensorGraph, cheaper: Cheaper | No
         variants=(*(_variant(name, results[name][0]) for name in shown), _variant("all", best)),
         rewritten=network is not graph,
         layers=_edge_tpu_layers(device, best, network),
-        stages=tuple(Stage(ms, nodes) for ms, nodes in zip(best.stage_ms, best.stage_nodes, strict=True)),
+        stages=tuple(PipelineStage(ms, nodes) for ms, nodes in zip(best.stage_ms, best.stage_nodes, strict=True)),
         utilization=macs / (device.chip.peak_macs_per_ms * best.bottleneck_ms * device.devices),
     )
 

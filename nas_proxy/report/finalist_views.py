@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nas_proxy.report.folder import Run
 
 if TYPE_CHECKING:
-    from nas_proxy.finalists import Finalist, LayerCost, Stage, Variant
+    from nas_proxy.finalists import Finalist, LayerCost, PipelineStage, Variant
 
 __all__ = ["FinalistView", "Rest", "views"]
 
@@ -46,7 +46,7 @@ class FinalistView:
     variants: tuple[Variant, ...]
     layers: tuple[LayerCost, ...]
     rest: Rest
-    stages: tuple[Stage, ...]
+    stages: tuple[PipelineStage, ...]
     substitutions: dict[str, int]
     evaluations: int
     cpu_s: float
