@@ -20,7 +20,7 @@ from scipy.stats import kendalltau
 from nas_proxy import files, resources
 from nas_proxy.devices import get_device
 from nas_proxy.graph import annotate, from_torch
-from nas_proxy.scheduling.chip_fit import Observation, fit, leave_one_out, predict
+from nas_proxy.scheduling.chip_fit import PublishedLatency, fit, leave_one_out, predict
 from nas_proxy.scheduling.device import EdgeTPUDevice
 
 
@@ -59,7 +59,7 @@ def main() -> None:
     device = get_device("edge-tpu")
     assert isinstance(device, EdgeTPUDevice)
     observations = [
-        Observation(p.name, annotate(from_torch(p.build(), (1, 3, p.size, p.size)), "int8"), p.latency_ms)
+        PublishedLatency(p.name, annotate(from_torch(p.build(), (1, 3, p.size, p.size)), "int8"), p.latency_ms)
         for p in published()
     ]
     fitted = fit(device.chip, observations)

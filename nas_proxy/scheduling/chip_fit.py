@@ -13,7 +13,7 @@ from nas_proxy.errors import InputError
 from nas_proxy.graph import Annotation
 from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
 
-__all__ = ["Observation", "fit", "leave_one_out", "predict"]
+__all__ = ["PublishedLatency", "fit", "leave_one_out", "predict"]
 
 #: Of each fitted parameter: a plausible value before any measurement, and the standard deviation of its logarithm.
 _PRIORS = {
@@ -28,7 +28,7 @@ _ERROR = 0.1  # standard deviation of the logarithm of a latency, measurement an
 
 
 @dataclass(frozen=True)
-class Observation:
+class PublishedLatency:
     """A network and its published latency on one device."""
 
     name: str
@@ -44,7 +44,7 @@ def predict(spec: EdgeTPUSpec, annotation: Annotation) -> float:
     return sum(operator_times(spec, annotation)) + (streamed + moved) / spec.link_bytes_per_ms + spec.invoke_ms
 
 
-def fit(spec: EdgeTPUSpec, observations: Sequence[Observation]) -> EdgeTPUSpec:
+def fit(spec: EdgeTPUSpec, observations: Sequence[PublishedLatency]) -> EdgeTPUSpec:
     """``spec`` with the free parameters of greatest posterior probability (log-normal errors and priors).
 
     Raises:
@@ -68,7 +68,7 @@ def fit(spec: EdgeTPUSpec, observations: Sequence[Observation]) -> EdgeTPUSpec:
     return _with(spec, names, least_squares(residuals, centre, bounds=(-np.inf, upper)).x)
 
 
-def leave_one_out(spec: EdgeTPUSpec, observations: Sequence[Observation]) -> NDArray[np.float64]:
+def leave_one_out(spec: EdgeTPUSpec, observations: Sequence[PublishedLatency]) -> NDArray[np.float64]:
     """Latency of each network, predicted by a fit to all the others."""
     kept = [[other for other in observations if other is not held] for held in observations]
     return np.array([predict(fit(spec, o), held.annotation) for o, held in zip(kept, observations, strict=True)])

@@ -11,7 +11,7 @@ from nas_proxy.errors import InputError
 from nas_proxy.graph import annotate, from_torch
 from nas_proxy.scheduling import PipelineProblem, evaluate
 from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
-from nas_proxy.scheduling.chip_fit import Observation, fit, leave_one_out, predict
+from nas_proxy.scheduling.chip_fit import PublishedLatency, fit, leave_one_out, predict
 from nas_proxy.scheduling.device import EdgeTPUDevice
 
 SPEC = EdgeTPUSpec(
@@ -105,7 +105,7 @@ def test_the_fit_finds_the_parameters_that_made_the_data():
     shapes = [(1, 3, 224, 224)] * 4 + [(1, 4000)] * 3
     annotations = [annotate(from_torch(module, shape), "int8") for module, shape in zip(modules, shapes, strict=True)]
     truth = SPEC.model_copy(update={"stream_mb_s": 420.0, "invoke_ms": 0.8, "array_efficiency": 0.6})
-    seen = [Observation(str(i), a, predict(truth, a)) for i, a in enumerate(annotations)]
+    seen = [PublishedLatency(str(i), a, predict(truth, a)) for i, a in enumerate(annotations)]
     fitted = fit(SPEC, seen)
     for observation in seen:
         assert predict(fitted, observation.annotation) == pytest.approx(observation.latency_ms, rel=0.1)
