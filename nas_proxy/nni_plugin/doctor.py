@@ -18,7 +18,7 @@ from typing import Literal
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin.ports import DEFAULT_PORT, free_port, port_is_free
 
-__all__ = ["Check", "diagnose", "install_hook", "remove_hook"]
+__all__ = ["Diagnosis", "diagnose", "install_hook", "remove_hook"]
 
 _HOOK = "nas_proxy_torchvision_hook"
 _PROBE = """
@@ -34,7 +34,7 @@ for name in ("torch", "torchvision", "pytorch_lightning", "nni.nas.nn.pytorch"):
 
 
 @dataclass(frozen=True)
-class Check:
+class Diagnosis:
     """One thing looked at: how it stands, what was found and, unless it is fine, what to do."""
 
     name: str
@@ -43,7 +43,7 @@ class Check:
     remedy: str = ""
 
 
-def diagnose(fix: bool = False) -> list[Check]:
+def diagnose(fix: bool = False) -> list[Diagnosis]:
     """Every check of the environment, in about eight seconds; with ``fix``, what can be cured is cured first.
 
     Only the torchvision hook is ever installed, only where torchvision's operators cannot load and only in a virtual
@@ -97,45 +97,45 @@ def remove_hook(folder: Path | None = None) -> bool:
 # -- the checks ------------------------------------------------------------------------------------------------------
 
 
-def _python() -> Check:
-    return Check("Python", "ok", f"Python {sys.version.split()[0]} at {sys.executable}")
+def _python() -> Diagnosis:
+    return Diagnosis("Python", "ok", f"Python {sys.version.split()[0]} at {sys.executable}")
 
 
-def _nni() -> Check:
+def _nni() -> Diagnosis:
     try:
         version = importlib.metadata.version("nni")
     except importlib.metadata.PackageNotFoundError:
-        return Check("NNI", "failed", "not installed", "Install it: pip install nni==3.0")
+        return Diagnosis("NNI", "failed", "not installed", "Install it: pip install nni==3.0")
     if version != "3.0":
-        return Check("NNI", "failed", f"NNI {version}", "Everything here is made for NNI 3.0: pip install nni==3.0")
+        return Diagnosis("NNI", "failed", f"NNI {version}", "Everything here is made for NNI 3.0: pip install nni==3.0")
     specification = importlib.util.find_spec("nni_node")
     node = Path(specification.origin).with_name("node") if specification and specification.origin else None
     try:
         node_version = subprocess.run([str(node), "--version"], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        return Check(
+        return Diagnosis(
             "NNI", "failed", f"NNI 3.0, but its manager cannot run: {error}", "Reinstall: pip install nni==3.0"
         )
-    return Check("NNI", "ok", f"NNI {version}, its manager on Node {node_version.strip()}")
+    return Diagnosis("NNI", "ok", f"NNI {version}, its manager on Node {node_version.strip()}")
 
 
-def _pkg_resources() -> Check:
+def _pkg_resources() -> Diagnosis:
     if importlib.util.find_spec("pkg_resources"):
-        return Check("pkg_resources", "ok", f"setuptools {importlib.metadata.version('setuptools')}")
-    return Check("pkg_resources", "failed", "cannot be found; nnictl imports it", 'pip install "setuptools<81"')
+        return Diagnosis("pkg_resources", "ok", f"setuptools {importlib.metadata.version('setuptools')}")
+    return Diagnosis("pkg_resources", "failed", "cannot be found; nnictl imports it", 'pip install "setuptools<81"')
 
 
-def _port() -> Check:
+def _port() -> Diagnosis:
     if port_is_free(DEFAULT_PORT):
-        return Check("port", "ok", f"{DEFAULT_PORT} is free on 127.0.0.1")
+        return Diagnosis("port", "ok", f"{DEFAULT_PORT} is free on 127.0.0.1")
     found = f"{DEFAULT_PORT} is in use"
     try:
-        return Check("port", "warning", found, f"Start experiments with --port {free_port()}.")
+        return Diagnosis("port", "warning", found, f"Start experiments with --port {free_port()}.")
     except InputError as error:
-        return Check("port", "failed", found, str(error))
+        return Diagnosis("port", "failed", found, str(error))
 
 
-def _write_access() -> Iterator[Check]:
+def _write_access() -> Iterator[Diagnosis]:
     for what, folder, remedy in [
         ("experiments", Path.home() / "nni-experiments", "NNI keeps its experiments there; make it writable."),
         ("NNI settings", Path(os.environ.get("NNI_CONFIG_DIR", Path(sys.prefix) / "nni")), "Or set NNI_CONFIG_DIR."),
@@ -145,9 +145,9 @@ def _write_access() -> Iterator[Check]:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
                 pass
-            yield Check(what, "ok", f"{folder} can be written to")
+            yield Diagnosis(what, "ok", f"{folder} can be written to")
         except OSError as error:
-            yield Check(what, "failed", f"{folder}: {error.strerror or error}", remedy)
+            yield Diagnosis(what, "failed", f"{folder}: {error.strerror or error}", remedy)
 
 
 def _start_probe() -> subprocess.Popen[str]:
@@ -170,7 +170,7 @@ def _needs_hook(imports: dict[str, str | None]) -> bool:
     return "operator torchvision::" in (imports["torchvision"] or "")
 
 
-def _imports(imports: dict[str, str | None]) -> Iterator[Check]:
+def _imports(imports: dict[str, str | None]) -> Iterator[Diagnosis]:
     for name, distribution in [("torch", "torch"), ("Lightning", "pytorch_lightning")]:
         error = imports[distribution]
         remedy = "" if error is None else f"pip install -c constraints.txt {distribution}"
@@ -179,14 +179,14 @@ def _imports(imports: dict[str, str | None]) -> Iterator[Check]:
         yield _import_check(name, distribution, error, remedy)
     error = imports["torchvision"]
     if error and "No module named 'torchvision'" in error:
-        yield Check("torchvision", "ok", "not installed; only the extra 'timm' needs it")
+        yield Diagnosis("torchvision", "ok", "not installed; only the extra 'timm' needs it")
     else:
         cure = "nas-proxy doctor --fix" if _needs_hook(imports) else "Install the torchvision made for your torch."
         yield _import_check("torchvision", "torchvision", error, cure)
     yield _import_check("nni.nas", "nni", imports["nni.nas.nn.pytorch"], "Cure the failures above first.")
 
 
-def _import_check(name: str, distribution: str, error: str | None, remedy: str) -> Check:
+def _import_check(name: str, distribution: str, error: str | None, remedy: str) -> Diagnosis:
     if error is None:
-        return Check(name, "ok", f"{distribution} {importlib.metadata.version(distribution)} can be imported")
-    return Check(name, "failed", f"cannot be imported: {error}", remedy)
+        return Diagnosis(name, "ok", f"{distribution} {importlib.metadata.version(distribution)} can be imported")
+    return Diagnosis(name, "failed", f"cannot be imported: {error}", remedy)
