@@ -40,6 +40,6 @@ def kendall_taus(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.f
         raise InputError("Kendall's tau is of numbers, found NaN: leave out what is not measured.")
     if len(b) < 2:
         return np.zeros(b.shape[1])
-    a, b = np.broadcast_to(levels(a), b.shape), levels(b)
-    taus = [stats.kendalltau(x, y, method="asymptotic")[0] for x, y in zip(a.T, b.T, strict=True)]
+    pairs = zip(np.broadcast_to(levels(a), b.shape).T, levels(b).T, strict=True)
+    taus = [stats.kendalltau(x, y, method="asymptotic")[0] for x, y in pairs]
     return np.nan_to_num(np.array(taus, dtype=np.float64))  # scipy says NaN where there is no order

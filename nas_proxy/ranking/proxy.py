@@ -47,7 +47,8 @@ class ProxyLatencyModel:
     def __init__(self, space: str | SearchSpace, scale: ScaleName = "linear", *, by_measurement: bool = False) -> None:
         if scale not in get_args(ScaleName):
             raise UnknownNameError("scale", scale, get_args(ScaleName))
-        self.space, self.scale, self.by_measurement = get_space(space), scale, by_measurement
+        self.space, self.by_measurement = get_space(space), by_measurement
+        self.scale: ScaleName = scale
         self._inputs: dict[tuple[Any, ...], Inputs] = {}
 
     def fit(self, archs: Sequence[Any], latency_ms: ArrayLike) -> Self:
