@@ -52,7 +52,8 @@ class MappingCache:
             for evaluation, value in found["improvements"]:
                 history[evaluation:] = value
             spent = int(found["evaluations"])
-            result = SearchResult(mapping, costs, float(history[-1]), history, spent, problem.max_cycles)
+            bound = -np.inf if found["log_bound"] is None else float(found["log_bound"])
+            result = SearchResult(mapping, costs, float(history[-1]), history, spent, problem.max_cycles, bound)
         except (ValueError, KeyError, TypeError, IndexError):
             return None
         return result if costs.valid[0] and np.isclose(problem.value(costs)[0], result.value, atol=1e-9) else None
@@ -67,6 +68,7 @@ class MappingCache:
             "keep": result.mapping.keep[0].tolist(),
             "improvements": [[int(i), float(result.history[i])] for i in better],
             "evaluations": result.evaluations,
+            "log_bound": result.log_bound if np.isfinite(result.log_bound) else None,
         }
         self.records.put(_key(problem, mapper, seed), value)
 

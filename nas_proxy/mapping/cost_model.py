@@ -173,15 +173,9 @@ class CostModel:
     def least_cycles(self) -> dict[str, float]:
         """Cycles that no mapping can do without, by what needs them: ``"compute"`` (all PEs busy) and ``"DRAM"`` (each
         word of W, I and O that is used passes once)."""
-        layer, (weights, _, outputs) = self.layer, self.layer.words
-        kernels = zip((layer.p, layer.q), (layer.r, layer.s), layer.stride, layer.dilation, strict=True)
-        used = [
-            len(np.unique(np.add.outer(np.arange(size) * stride, np.arange(taps) * dilation)))
-            for size, taps, stride, dilation in kernels
-        ]  # rows and columns of inputs; a stride may skip some
-        inputs = layer.n * layer.g * layer.c * used[0] * used[1]
+        weights, inputs, outputs = self.layer.used_words
         return {
-            "compute": float(np.ceil(layer.macs / self.accelerator.num_pes)),
+            "compute": float(np.ceil(self.layer.macs / self.accelerator.num_pes)),
             "DRAM": float(self._level_cycles(self._buffers[2], weights + inputs, outputs, 1)),
         }
 

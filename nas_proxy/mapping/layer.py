@@ -94,6 +94,17 @@ class Layer:
             self.n * self.g * self.k * self.p * self.q,
         )
 
+    @property
+    def used_words(self) -> tuple[int, int, int]:
+        """Elements of W, I and O that every mapping has to move: a stride may skip some of :attr:`words`."""
+        kernels = zip((self.p, self.q), (self.r, self.s), self.stride, self.dilation, strict=True)
+        rows, columns = (
+            len(np.unique(np.add.outer(np.arange(size) * stride, np.arange(taps) * dilation)))
+            for size, taps, stride, dilation in kernels
+        )
+        weights, _, outputs = self.words
+        return weights, self.n * self.g * self.c * rows * columns, outputs
+
     def __str__(self) -> str:
         if self.name:
             return self.name

@@ -53,6 +53,7 @@ class SearchResult:
         value: natural logarithm of the objective (pJ times cycles, cycles or pJ), with the penalty of a missed limit.
         history: ``(budget,)`` best value after each evaluation.
         evaluations: how many were spent; fewer than the budget only where the space has no more mappings.
+        log_bound: no mapping of the space has a value below, as far as is known; see :attr:`proven`.
         max_cycles: the latency limit that was set; where ``limit_met`` is false, no mapping within it was found.
     """
 
@@ -62,6 +63,12 @@ class SearchResult:
     history: NDArray[np.float64]
     evaluations: int
     max_cycles: float | None = None
+    log_bound: float = -np.inf
+
+    @property
+    def proven(self) -> bool:
+        """Whether no mapping of the space is better."""
+        return self.log_bound >= self.value - 1e-9
 
     @property
     def limit_met(self) -> bool:
@@ -114,6 +121,7 @@ class Problem:
         self.space = MappingSpace(layer, accelerator, pad)
         self.objective, self.budget, self.max_cycles = objective, int(budget), max_cycles
         self.best: NDArray[np.int64] | None = None
+        self.log_bound = -np.inf  # of all values, where a mapper proves one
         self._best = (True, np.inf)  # whether it misses the latency limit, and its value
         self._history: list[float] = []
         self._known: dict[bytes, tuple[float, NDArray[np.float64]]] = {}
@@ -213,7 +221,8 @@ class Problem:
         mapping = self.space.mappings(self.best[None])
         history = np.full(self.budget, self._history[-1])
         history[: self.spent] = self._history
-        return SearchResult(mapping, self.model.evaluate(mapping), self._best[1], history, self.spent, self.max_cycles)
+        costs, value = self.model.evaluate(mapping), self._best[1]
+        return SearchResult(mapping, costs, value, history, self.spent, self.max_cycles, self.log_bound)
 
     def _bounds(self) -> tuple[float, float]:
         """Values of the worst sensible mapping (all loops at DRAM, no buffer) and of the ideal."""

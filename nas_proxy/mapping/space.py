@@ -199,6 +199,21 @@ class MappingSpace:
         _decode(np.ascontiguousarray(choices, dtype=np.int64), self._dims, self._primes, _ORDERS, factors, order)
         return Mappings(factors, order, choices[:, :3].astype(bool))
 
+    def choices(self, mappings: Mappings) -> NDArray[np.int64]:
+        """Assignments ``(B, n)`` that mean ``mappings`` of this space: the inverse of :meth:`mappings`."""
+        found = np.empty((len(mappings), len(self)), dtype=np.int64)
+        found[:, :3] = mappings.keep
+        left = mappings.factors.copy()
+        for i, (d, prime) in enumerate(zip(self._dims, self._primes, strict=True), start=3):
+            found[:, i] = (left[:, :, d] % prime == 0).argmax(axis=1)
+            left[np.arange(len(left)), found[:, i], d] //= prime
+        for level in range(2):
+            inside_out = mappings.order[:, level, ::-1]
+            others = _CLASS[inside_out] != _CLASS[inside_out[:, :1]]
+            second = np.take_along_axis(inside_out, others.argmax(axis=1)[:, None], axis=1)
+            found[:, len(self) - 4 + 2 * level :][:, :2] = np.hstack([inside_out[:, :1], second])
+        return self.canonical(found)
+
     def keys(self, mappings: Mappings) -> list[bytes]:
         """Byte strings that are equal for mappings that cost the same: unit loops and their places do not count."""
         packed = np.empty((len(mappings), 59), dtype=np.int32)

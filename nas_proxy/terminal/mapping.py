@@ -32,7 +32,7 @@ def render(layer: Layer, accelerator: Accelerator, result: SearchResult) -> Rend
         f"{energy * 1e-6:,.4g} µJ = {energy / layer.macs:.3g} pJ per MAC; EDP {energy * cycles:.4g} pJ·cycles\n"
         f"utilization {costs.utilization[0]:.1%} of {accelerator.num_pes} PEs ({costs.active_pes[0]:.0f} in use); "
         f"RF {costs.occupancy[0, 0]:.1%}, GLB {costs.occupancy[0, 1]:.1%} full\n"
-        f"{result.evaluations} evaluations"
+        f"{result.evaluations} evaluations{_known(result)}"
     )
     if not result.limit_met:
         summary += f"\n[bold red]limit of {result.max_cycles:,.0f} cycles not met: {cycles:,.0f}[/]"
@@ -48,6 +48,15 @@ def render(layer: Layer, accelerator: Accelerator, result: SearchResult) -> Rend
             share = energy_part / energy
             bars.add_row(part, f"{energy_part * 1e-6:,.4g} µJ", f"{share:.1%}", "█" * max(1, round(_BAR * share)))
     return Group(Panel(loop_nest(result.mapping), title="mapping", expand=False), summary, words, bars)
+
+
+def _known(result: SearchResult) -> str:
+    """What is known of better mappings, where anything is."""
+    if result.proven:
+        return "; proven: no mapping is better"
+    if np.isfinite(result.log_bound):
+        return f"; at most {np.expm1(result.value - result.log_bound):.1%} above the optimum"
+    return ""
 
 
 def save_picture(layer: Layer, accelerator: Accelerator, result: SearchResult, path: str | Path) -> None:

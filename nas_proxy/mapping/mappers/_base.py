@@ -27,7 +27,7 @@ class Mapper(Protocol):
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
         """Evaluate mappings until the budget is spent (:class:`BudgetSpentError` then ends the search).
 
-        May return earlier only where every mapping has been evaluated.
+        May return earlier only where every mapping has been evaluated or ruled out.
         """
         ...
 
@@ -36,6 +36,7 @@ class Mapper(Protocol):
 mappers: Registry[Callable[..., Mapper]] = Registry(
     "mapper",
     {
+        "exact": "nas_proxy.mapping.mappers.exact:ExactMapper",
         "marl": "nas_proxy.mapping.mappers.marl:MarlMapper",
         "marl-without-critic": "nas_proxy.mapping.mappers.marl:without_critic",
         "policy-gradient": "nas_proxy.mapping.mappers.policy_gradient:PolicyGradientMapper",
