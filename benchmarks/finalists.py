@@ -36,7 +36,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
-from scipy import stats
 
 from benchmarks._finalists_truth import RUNS, STUDIES, Study, Truth, evaluate_all, proxy, truth_of
 from nas_proxy import ProxyLatencyModel
@@ -44,6 +43,7 @@ from nas_proxy.devices._machine import describe_machine
 from nas_proxy.files import write_json
 from nas_proxy.finalists import FinalistTable, evaluate_finalists
 from nas_proxy.ranking import pareto_front
+from nas_proxy.ranking.kendall import kendall_tau
 from nas_proxy.terminal.progress import show_progress
 
 RESULTS = Path(__file__).parent / "results" / "finalists.json"
@@ -87,7 +87,7 @@ def _choices(study: Study, name: str, truth: Truth, wanted_ms: NDArray, model: P
         adapted = model.adapt([networks[i] for i in picked], wanted_ms[picked])
         scores = {"adapted": adapted.predict(archs), "proxy": model.predict(archs), "MACs": truth.macs[others]}
         for rule, score in scores.items():
-            taus[rule].append(float(stats.kendalltau(score, wanted_ms[others])[0]))  # pyright: ignore
+            taus[rule].append(kendall_tau(score, wanted_ms[others]))
             for k, regrets in found[rule].regret_percent.items():
                 regrets += [
                     _regret(score, wanted_ms[others], criterion, np.quantile(criterion, q), k)

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import kendalltau
 
 from nas_proxy import files, resources
 from nas_proxy.devices import get_device
 from nas_proxy.graph import annotate, from_torch
+from nas_proxy.ranking.kendall import kendall_tau
 from nas_proxy.scheduling.chip_fit import PublishedLatency, fit, leave_one_out, predict
 from nas_proxy.scheduling.device import EdgeTPUDevice
 
@@ -66,7 +66,7 @@ def main() -> None:
     held_out = leave_one_out(device.chip, observations)
     measured = np.array([o.latency_ms for o in observations])
     errors = np.abs(held_out / measured - 1)
-    tau = float(np.asarray(kendalltau(held_out, measured))[0])
+    tau = kendall_tau(held_out, measured)
     table = Table(title="Edge TPU, one device: published and simulated latency (ms)")
     for heading in ("network", "published", "fitted to all", "left out", "error left out"):
         table.add_column(heading, justify="right" if heading != "network" else "left")

@@ -46,6 +46,7 @@ from nas_proxy.files import write_json, write_text
 from nas_proxy.graph import TensorGraph, annotate, from_torch
 from nas_proxy.mapping.dataflows import default_mapping
 from nas_proxy.mapping.device import SpatialDevice
+from nas_proxy.ranking.kendall import kendall_tau
 from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
 from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.schema import load_yaml
@@ -265,16 +266,17 @@ def honesty(
     """Stated against true Kendall's tau of devices, the first of ``table``, on ``cells``."""
     from nas_proxy.ranking._fleet_monotonicity import assess_fleet, pairs_of
     from nas_proxy.ranking._fleet_posterior import fit_fleet
+    from nas_proxy.ranking.target import unmeasured
 
     y = table.values_ms[:, : len(devices)].T
     posterior = fit_fleet(proxy.inputs(table.archs), y / y.mean(axis=1, keepdims=True), proxy.knowledge)
-    stated = assess_fleet(posterior, pairs_of(proxy.inputs(proxy.archs)))
+    stated = assess_fleet(posterior, pairs_of(proxy.inputs(unmeasured(proxy, table.archs))))
     predicted, unadapted = posterior.coefficients @ proxy.inputs(cells).matrix.T, proxy.predict(cells)
     found = []
     for i, device in enumerate(track(devices, "true rankings")):
         true = _noisy(networks.latency_ms(device), seed=1_000_000 + i)
         said = float(stated.kendall_tau[i]), float(stated.low[i]), float(stated.high[i])
-        tau = _number(stats.kendalltau(predicted[i], true)), _number(stats.kendalltau(unadapted, true))
+        tau = kendall_tau(predicted[i], true), kendall_tau(unadapted, true)
         found.append(Honesty(table.devices[i], *said, *tau))
     return found
 
@@ -303,7 +305,7 @@ def agreement(space: str, name: str) -> Agreement:
         single, batch = (population.matrix @ c for c in (model.posterior.coefficients, posterior.coefficients[i]))
         spearman = [_number(stats.spearmanr(values, true)) for values in (batch, single, unadapted)]
         stated_tau = float(stated.kendall_tau[i]), model.monotonicity.kendall_tau
-        true_tau = [_number(stats.kendalltau(values, true)) for values in (batch, single)]
+        true_tau = [kendall_tau(values, true) for values in (batch, single)]
         rows.append([*spearman, *np.abs(np.subtract(stated_tau, true_tau))])
     means = np.mean(rows, axis=0)
     largest = float(np.abs(np.subtract(*np.array(rows).T[:2])).max())

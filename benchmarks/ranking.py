@@ -35,6 +35,7 @@ from scipy import stats
 from benchmarks.data import measurements
 from nas_proxy import LatencyTable, ProxyLatencyModel, get_space, load_latencies, select_proxy
 from nas_proxy.files import write_json
+from nas_proxy.ranking.kendall import kendall_tau
 
 RESULTS = Path(__file__).parent / "results"
 SAMPLES = (20, 10)
@@ -128,12 +129,7 @@ def _proxy(space: str, device: str) -> ProxyLatencyModel:
 @cache
 def _proxy_in_log(space: str, device: str) -> ProxyLatencyModel:
     table = _table(space)
-    return ProxyLatencyModel(space).fit(table.archs, _log(table.latency_ms(device)))
-
-
-def _log(latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Log-latency, up to a constant that keeps it positive."""
-    return 1 + np.log(latency_ms / latency_ms.min())
+    return ProxyLatencyModel(space, scale="log").fit(table.archs, table.latency_ms(device))
 
 
 @cache
@@ -144,11 +140,6 @@ def _flops(space: str) -> NDArray[np.float64]:
 
 def _spearman(a: Any, b: Any) -> float:
     found: Any = stats.spearmanr(a, b)
-    return float(found.statistic)
-
-
-def _kendall_tau(a: Any, b: Any) -> float:
-    found: Any = stats.kendalltau(a, b)
     return float(found.statistic)
 
 
@@ -165,7 +156,7 @@ def evaluate(
 
     def score(method: str, predicted: NDArray[np.float64], measured: NDArray[np.int64]) -> float:
         rest = np.setdiff1d(np.arange(len(truth)), measured)
-        tau = _kendall_tau(predicted[rest], truth[rest])
+        tau = kendall_tau(predicted[rest], truth[rest])
         scores.append(Score(name, target, seed, samples, method, _spearman(predicted[rest], truth[rest]), tau))
         return tau
 
@@ -177,7 +168,7 @@ def evaluate(
     adapted = proxy.adapt(*given)
     predicted, sd = adapted.predict(table.archs, return_std=True)
     true_tau = score("adapted", predicted, suggested)
-    in_log = _proxy_in_log(space, chosen).adapt(given[0], _log(given[1]))
+    in_log = _proxy_in_log(space, chosen).adapt(*given)
     score("adapted, in log", in_log.predict(table.archs), suggested)
     score("adaproxy", proxy.adapt(*given, method="adaproxy").predict(table.archs), suggested)
     score("un-adapted proxy", proxy.predict(table.archs), suggested)
@@ -198,7 +189,7 @@ def evaluate(
         stated_tau=stated.kendall_tau,
         true_tau=true_tau,
         within_interval=stated.interval[0] <= true_tau <= stated.interval[1],
-        held_out_tau=_kendall_tau(adapted.posterior.held_out, given[1]),
+        held_out_tau=kendall_tau(adapted.posterior.held_out, given[1]),
         coverage_68=float((error < 1).mean()),
         coverage_95=float((error < stats.norm.ppf(0.975)).mean()),
     )

@@ -30,8 +30,8 @@ from scipy.stats import rankdata
 from benchmarks.data import measurements
 from nas_proxy.datasets import LatencyTable, load_latencies
 from nas_proxy.files import write_json
+from nas_proxy.ranking.zoo import fit_zoo, suggest_networks
 from nas_proxy.spaces.timm_zoo import TimmZoo
-from nas_proxy.zoo import adapt_zoo, fit_zoo, predict_zoo, suggest_networks
 
 SAMPLES, SEEDS, WINDOWS, WIDTH, FEWEST_IN_WINDOW = 20, 10, 100, 0.5, 10
 ADAPTED, UNRESTRICTED, RANDOM = "adapted, suggested", "adapted, unrestricted", "adapted, random"
@@ -84,7 +84,8 @@ def scores(space: TimmZoo, table: LatencyTable, proxy: str, target: str, seed: i
 
     found = []
     for method, chosen in samples.items():
-        ms, low, high = predict_zoo(adapt_zoo(model, [archs[i] for i in chosen], target_ms[chosen]), archs).T
+        adapted = model.adapt([archs[i] for i in chosen], target_ms[chosen])
+        ms, (low, high) = adapted.predict(archs), adapted.interval(archs).T
         found.append(score(method, chosen, ms, (low <= target_ms) & (target_ms <= high)))
     unadapted = proxy_ms, space.costs("macs", archs), space.costs("activations", archs)
     nothing = np.full(len(archs), np.nan)

@@ -33,7 +33,7 @@ ELSEWHERE = {
     "nnictl": "tests/nni_plugin/test_run.py",
     "--backend ray": "tests/devices",
     "export --space timm": "tests/devices",
-    "--proxy ...": "tests/zoo",
+    "--proxy ...": "tests/ranking",
     "pip install": ".ci/check-wheel",
     "NasExperiment(": "examples/proxy_strategy.py",
     "RangeProfilerFilter(": "examples/latency_profiler.py",

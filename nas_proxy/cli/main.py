@@ -206,27 +206,29 @@ def zoo(
     table: Annotated[Path | None, typer.Option(help="Networks of your own, made by zoo-trace.")] = None,
 ) -> None:
     """Rank timm's pretrained networks on your device from 20 measurements, and show the accuracy-latency front."""
-    from nas_proxy import zoo
     from nas_proxy.datasets.timm import read_timm_weights
     from nas_proxy.ranking import from_csv
+    from nas_proxy.ranking.zoo import rank_zoo, suggest_networks
+    from nas_proxy.ranking.zoo_csv import read_zoo_latencies, write_zoo
     from nas_proxy.spaces.timm_zoo import SHIPPED, TimmZoo
+    from nas_proxy.terminal.zoo import zoo_table
 
     if (target is None) == (suggest is None):
         raise InputError("give --target with your device's measurements, or --suggest with a CSV to fill in for it.")
     files.require_free(output, proxy, target, top1, table)
     space = TimmZoo(SHIPPED, table) if table else TimmZoo()
-    measured = zoo.read_zoo_latencies(proxy, space)
+    measured = read_zoo_latencies(proxy, space)
     if suggest is not None:
-        from_csv.write_to_measure(suggest, space, zoo.suggest_networks(measured, n, space))
+        from_csv.write_to_measure(suggest, space, suggest_networks(measured, n, space))
         Console().print(
             f"{n} networks in {suggest}; fill in latency_ms, the time per image", markup=False, soft_wrap=True
         )
     elif target is not None:
         weights = read_timm_weights(top1) if top1 else None
-        ranking = zoo.rank_zoo(measured, zoo.read_zoo_latencies(target, space), space, weights)
-        Console().print(zoo.render(ranking, top))
+        ranking = rank_zoo(measured, read_zoo_latencies(target, space), space, weights)
+        Console().print(zoo_table(ranking, top))
         if output is not None:
-            zoo.write_ranking(output, ranking)
+            write_zoo(output, ranking)
 
 
 @app.command("zoo-trace")
@@ -237,8 +239,8 @@ def zoo_trace(
     output: Annotated[Path, typer.Option("--output", "-o", help="The table; one that is there is extended.")],
 ) -> None:
     """Trace what networks cost that the zoo lacks, for nas-proxy zoo --table; can be stopped and goes on."""
+    from nas_proxy.datasets.timm_costs import trace_networks
     from nas_proxy.terminal.progress import show_progress
-    from nas_proxy.zoo import trace_networks
 
     with show_progress("tracing") as on_progress:
         traced = trace_networks(networks, output, on_progress)

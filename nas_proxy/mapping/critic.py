@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_solve, cholesky, solve_triangular
+
+from nas_proxy.gaussian_process import GaussianProcess, matern
+from nas_proxy.ties import SAME
 
 __all__ = ["Critic"]
 
@@ -47,22 +49,21 @@ class Critic:
         gram = self._points @ self._points.T / len(weight)
         norms = np.diag(gram) * len(weight)
         squared = np.maximum(norms[:, None] + norms[None] - 2 * gram * len(weight), 0.0)
-        self._unit = np.sqrt(np.median(squared[squared > 0])) if (squared > 0).any() else 1.0
+        apart = squared > SAME * norms.max(initial=0.0)
+        self._unit = np.sqrt(np.median(squared[apart])) if apart.any() else 1.0
 
         best = -np.inf
         scales = _SCALES if self._fits % 4 == 0 else (self._scale,)
         self._fits += 1
         for scale in scales:
-            kernel = gram + _matern(np.sqrt(squared) / (self._unit * scale))
+            kernel = gram + matern(squared / (self._unit * scale) ** 2, order=2)
             kernel[np.diag_indices_from(kernel)] += _NOISE * kernel.diagonal().mean()
-            factor = cholesky(kernel, lower=True, check_finite=False)
-            solved = cho_solve((factor, True), y, check_finite=False)
+            process = GaussianProcess.exact(kernel, y)
             # Likelihood with the best amplitude for each target (closed form).
-            likelihood = -0.5 * len(y) * np.log((y * solved).sum(axis=0) / len(y) + 1e-12).sum()
-            likelihood -= y.shape[1] * np.log(factor.diagonal()).sum()
-            if likelihood > best:
-                best, self._scale, self._factor, self._solved = likelihood, scale, factor, solved
-                self._amplitude = np.sqrt((y * solved).sum(axis=0) / len(y))
+            variance = (y * process.weights).sum(axis=0) / len(y)
+            likelihood = -0.5 * len(y) * np.log(variance + 1e-12).sum() - y.shape[1] * process.half_log_det
+            if likelihood > best + SAME * abs(likelihood):
+                best, self._scale, self._process, self._amplitude = likelihood, scale, process, np.sqrt(variance)
         return self
 
     def predict(self, x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -72,15 +73,7 @@ class Critic:
         gram = points @ self._points.T
         own = (points**2).sum(axis=1)
         squared = np.maximum(own[:, None] + (self._points**2).sum(axis=1)[None] - 2 * gram, 0.0)
-        cross = gram / d + _matern(np.sqrt(squared) / (self._unit * self._scale))
-        mean = cross @ self._solved
-        shrink = solve_triangular(self._factor, cross.T, lower=True, check_finite=False)
-        variance = np.maximum(own / d + 1.0 - (shrink**2).sum(axis=0), 1e-12)
-        deviation = np.sqrt(variance)[:, None] * self._amplitude
+        cross = gram / d + matern(squared / (self._unit * self._scale) ** 2, order=2)
+        mean, variance = self._process.predict(cross.T, own / d + 1.0)
+        deviation = np.sqrt(np.maximum(variance, 1e-12))[:, None] * self._amplitude
         return self._offset + mean * self._spread, deviation * self._spread
-
-
-def _matern(distance: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Matérn kernel of smoothness 5/2 and length scale 1."""
-    scaled = np.sqrt(5.0) * distance
-    return (1.0 + scaled + scaled**2 / 3.0) * np.exp(-scaled)

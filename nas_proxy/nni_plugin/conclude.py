@@ -11,11 +11,11 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group
 from rich.markup import escape
 from rich.table import Table
-from scipy import stats
 
 from nas_proxy import files
 from nas_proxy.devices import get_device, measure
 from nas_proxy.finalists import can_evaluate, evaluate_finalists
+from nas_proxy.ranking.kendall import kendall_tau
 from nas_proxy.ranking.pareto import pareto_front, recommended
 from nas_proxy.report import Check
 from nas_proxy.search import Evaluated
@@ -81,14 +81,13 @@ def _check(target: str, finalists: Sequence[Evaluated], true_ms: np.ndarray, lim
     predicted_ms = tuple(result.latency_ms[target] for result in finalists)
     telling = len(set(predicted_ms)) >= 3 and len(set(true_ms)) >= 3
     chosen, best = recommended(accuracy, predicted_ms, limit_ms), recommended(accuracy, true_ms, limit_ms)
-    tau = float(stats.kendalltau(predicted_ms, true_ms)[0]) if telling else None  # pyright: ignore[reportArgumentType]
     return Check(
         target=target,
         archs=archs,
         accuracy=accuracy,
         predicted_ms=predicted_ms,
         true_ms=tuple(map(float, true_ms)),
-        kendall_tau=tau,
+        kendall_tau=kendall_tau(predicted_ms, true_ms) if telling else None,
         chosen=None if chosen is None else archs[chosen],
         best=None if best is None else archs[best],
     )

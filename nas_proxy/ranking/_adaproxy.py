@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
+from nas_proxy.ties import first_smallest
 
 __all__ = ["fit_adaproxy"]
 
@@ -22,15 +26,11 @@ def fit_adaproxy(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) 
     own = inputs.columns * known.weights  # what each column adds to the proxy's latency
     fixed = np.column_stack([np.ones(len(y)), inputs.proxy])
     gram, free = own @ own.T, _FREE * fixed @ fixed.T
-    best = None
-    for penalty in _PENALTIES:
-        inverse = np.linalg.inv(free + gram / penalty + np.eye(len(y)))
-        dual = inverse @ y
-        error = dual / np.diagonal(inverse)
-        if best is None or error @ error < best[0]:
-            best = error @ error, penalty, inverse, dual, error
-    assert best is not None
-    _, penalty, inverse, dual, error = best
+    inverses = np.linalg.inv(free + gram / _PENALTIES[:, None, None] + np.eye(len(y)))
+    errors = inverses @ y / np.diagonal(inverses, axis1=1, axis2=2)
+    best = first_smallest((errors**2).sum(axis=1))
+    penalty, inverse, error = _PENALTIES[best], inverses[best], errors[best]
+    dual = inverse @ y
     variance = np.concatenate([[_FREE, _FREE, 0.0], known.weights**2 / penalty])
     noise_variance = float(dual @ y) / len(y)
     rows = inputs.matrix
@@ -43,5 +43,9 @@ def fit_adaproxy(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) 
         held_out=y - error,
         held_out_sd=np.sqrt(noise_variance / np.diagonal(inverse)),
         log_evidence=float(-0.5 * len(y) * np.log(noise_variance) + 0.5 * log_det),
-        make_covariance=lambda: noise_variance * (np.diag(variance) - loaded.T @ inverse @ loaded),
+        make_covariance=partial(_covariance, noise_variance, variance, loaded, inverse),
     )
+
+
+def _covariance(noise_variance: float, variance: Any, loaded: Any, inverse: Any) -> NDArray[np.float64]:
+    return noise_variance * (np.diag(variance) - loaded.T @ inverse @ loaded)

@@ -18,6 +18,7 @@ from nas_proxy.ranking._fleet_posterior import FleetPosterior
 from nas_proxy.ranking._posterior import Inputs
 from nas_proxy.ranking._robust import DEGREES_OF_FREEDOM
 from nas_proxy.ranking.monotonicity import INFORMATION, INTERVAL
+from nas_proxy.ties import SAME
 
 __all__ = ["FleetTau", "assess_fleet", "pairs_of"]
 
@@ -53,7 +54,8 @@ def assess_fleet(posterior: FleetPosterior, pairs: NDArray[np.float64], seed: in
     shift = pairs @ (np.linalg.cholesky(covariance) @ values)  # (b, p, draws)
     predicted = coefficients @ pairs.T
     # pairs that are predicted equal have no order to be right about: Kendall's tau-b leaves them out
-    order, told_apart = np.sign(predicted)[:, :, None], np.maximum((np.abs(predicted) > 1e-12).sum(axis=1), 1)
+    order = np.where(np.abs(predicted) > SAME, np.sign(predicted), 0.0)[:, :, None]
+    told_apart = np.maximum(np.abs(order).sum(axis=(1, 2)), 1)
     noise = np.maximum(posterior.noise_sd, 1e-9)[:, None, None]
     freedom = posterior.freedom * INFORMATION
     chi = rng.uniform(size=_DRAWS)

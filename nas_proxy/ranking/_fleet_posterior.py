@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from nas_proxy.ranking._posterior import Inputs, ProxyKnowledge
 from nas_proxy.ranking._robust import ROUNDS, first_inflation, noise_inflation
-from nas_proxy.ranking._spike_slab import Prior
+from nas_proxy.ranking._spike_slab import SAME_EVIDENCE, Prior
+from nas_proxy.ties import SAME, largest
 
 __all__ = ["FLEET_PRIOR", "FleetPosterior", "fit_fleet"]
 
@@ -156,7 +157,7 @@ class _Best:
         quadratic, own = (target_white**2).sum(axis=2), (white**2).sum(axis=2)
         along = (target_white.swapaxes(2, 3) @ white)[:, :, 0]
         explained = (along**2 / (own + 1)).max(axis=1)
-        feature = np.sort(np.argsort(-explained, axis=1, kind="stable")[:, : prior.features], axis=1)
+        feature = largest(explained, prior.features, within=SAME * explained.max(axis=1, keepdims=True, initial=0.0))
         own, along = (np.take_along_axis(values, feature[:, None], axis=2) for values in (own, along))
         white = np.take_along_axis(white, feature[:, None, None], axis=3)
         first, second = np.triu_indices(feature.shape[1], 1)
@@ -187,13 +188,12 @@ class _Best:
         slab = np.concatenate([table.variance for table in tables])
         prior, (b, _, h) = family.prior, evidence.shape
         flat = evidence.reshape(b, -1)
-        k = min(prior.kept, flat.shape[1])
-        kept = np.argpartition(-flat, k - 1, axis=1)[:, :k]
+        kept = largest(flat, prior.kept, within=SAME_EVIDENCE)
         log_probability = np.take_along_axis(flat, kept, axis=1)
         probability = np.exp(log_probability - log_probability.max(axis=1, keepdims=True))
         at, model = kept // h, kept % h
         dense, residual, noise = np.moveaxis(family.grid[at], -1, 0)
-        variance = np.empty((b, k, family.rows.shape[1]))
+        variance = np.empty((*kept.shape, family.rows.shape[1]))
         variance[:, :, 0], variance[:, :, 1], variance[:, :, 2] = prior.constant, prior.proxy, residual
         variance[:, :, 3:] = dense[:, :, None] * family.share
         for features in ([table.first for table in tables], [table.second for table in tables]):

@@ -14,11 +14,13 @@ from nas_proxy.errors import InputError
 from nas_proxy.ranking._fleet_cover import Cover
 from nas_proxy.ranking._fleet_monotonicity import assess_fleet, pairs_of
 from nas_proxy.ranking._fleet_posterior import fit_fleet
-from nas_proxy.ranking._positive import positive
 from nas_proxy.ranking._posterior import Inputs, ProxyKnowledge
 from nas_proxy.ranking._robust import HALF_WIDTH
-from nas_proxy.ranking.monotonicity import ARCHITECTURES, GOOD_ENOUGH
+from nas_proxy.ranking._scale import positive
+from nas_proxy.ranking.monotonicity import GOOD_ENOUGH
 from nas_proxy.ranking.proxy import ProxyLatencyModel
+from nas_proxy.ranking.target import unmeasured
+from nas_proxy.ties import SAME, levels
 
 __all__ = ["FILLED", "Demand", "Work"]
 
@@ -96,7 +98,7 @@ class Work:
             measured_inputs=proxy.inputs(table.archs),
             known=proxy.knowledge,
             rows=inputs.matrix,
-            pairs=pairs_of(_unmeasured(proxy, table)),
+            pairs=pairs_of(proxy.inputs(unmeasured(proxy, table.archs))),
             accuracy=accuracy,
             demand=demand,
             values_ms=np.ascontiguousarray(table.values_ms.T),
@@ -140,16 +142,16 @@ class Work:
         """Each device's limit and best candidate; which candidates serve it ``(devices, m)``."""
         within, here = self.demand.within, np.arange(len(devices))
         if self.accuracy is None:
-            best = latency_ms.argmin(axis=1)
-            self.best[devices] = best
-            return latency_ms <= (1 + within) * latency_ms[here, best][:, None]
+            self.best[devices] = best = _first_smallest(latency_ms)
+            return latency_ms <= (1 + within + SAME) * latency_ms[here, best][:, None]
         if self.demand.limit_ms is None:
             limit = np.quantile(latency_ms, self.demand.quantile, axis=1)
         else:
             limit = np.full(len(devices), self.demand.limit_ms)
-        keeps = latency_ms <= limit[:, None]
+        keeps = latency_ms <= limit[:, None] * (1 + SAME)
         most = np.where(keeps, self.accuracy, -np.inf).max(axis=1, keepdims=True)
-        best = np.where(keeps & (self.accuracy >= most), latency_ms, np.inf).argmin(axis=1)
+        most = most - SAME * np.abs(most)
+        best = _first_smallest(np.where(keeps & (self.accuracy >= most), latency_ms, np.inf))
         self.limit_ms[devices] = limit
         self.best[devices] = np.where(keeps.any(axis=1), best, -1)
         return keeps & (self.accuracy >= (1 - within) * most)
@@ -160,8 +162,8 @@ class Work:
         devices = np.flatnonzero(self.best >= 0)
         if len(devices):
             there = self.predict(devices, self.rows[served.chosen])
-            worth = -there if self.accuracy is None else np.broadcast_to(self.accuracy[served.chosen], there.shape)
-            group[devices] = np.where(served.serves[devices], worth, -np.inf).argmax(axis=1)
+            cost = there if self.accuracy is None else np.broadcast_to(-self.accuracy[served.chosen], there.shape)
+            group[devices] = _first_smallest(np.where(served.serves[devices], cost, np.inf))
             latency_ms[devices] = there[np.arange(len(devices)), group[devices]]
         return group, latency_ms
 
@@ -169,6 +171,7 @@ class Work:
         """Why to doubt what is said of a device that has a model."""
         own = self.values_ms[device]
         own = own[np.isfinite(own)]
+        distinct = levels(own).max() + 1
         half = (self.high_ms[device] - self.low_ms[device]) / 2
         reasons = {
             f"Kendall's tau {self.kendall_tau[device]:.2f}, below {GOOD_ENOUGH}": self.kendall_tau[device]
@@ -180,17 +183,13 @@ class Work:
             > _SPIKES * len(own),
             f"{len(own)} of {len(self.values_ms[device])} architectures measured": 2 * len(own)
             < self.values_ms.shape[1],
-            f"{len(np.unique(own))} distinct latencies, a coarse clock": 2 * len(np.unique(own)) <= len(own),
+            f"{distinct} distinct latencies, a coarse clock": 2 * distinct <= len(own),
             f"no candidate keeps {self.limit_ms[device]:.4g} ms": self.best[device] < 0,
         }
         return tuple(reason for reason, holds in reasons.items() if holds)
 
 
-def _unmeasured(proxy: ProxyLatencyModel, table: LatencyTable) -> Inputs:
-    """Architectures to state Kendall's tau on: of the proxy's and, where those are few, of the space."""
-    to_str = proxy.space.to_str
-    seen = set(map(to_str, table.archs))
-    found = {text: arch for arch in proxy.archs if (text := to_str(arch)) not in seen}
-    if len(found) < ARCHITECTURES:
-        found |= {text: arch for arch in proxy.space.pool() if (text := to_str(arch)) not in seen}
-    return proxy.inputs(list(found.values()) or proxy.archs)
+def _first_smallest(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """:func:`nas_proxy.ties.first_smallest` of each row, ``(devices,)``; infinite values are not taken."""
+    least = values.min(axis=1, keepdims=True)
+    return (values <= least + SAME * np.where(np.isfinite(least), np.abs(least), 0.0)).argmax(axis=1)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_proxy.ties import SAME
+
 __all__ = ["DEGREES_OF_FREEDOM", "HALF_WIDTH", "ROUNDS", "RobustRidge", "first_inflation", "noise_inflation"]
 
 DEGREES_OF_FREEDOM = 4.0
@@ -33,7 +35,8 @@ def first_inflation(y: NDArray[np.float64]) -> NDArray[np.float64]:
     """
     squared = (y - np.median(y)) ** 2
     typical = float(np.median(squared)) / _MEDIAN_OF_SQUARE
-    return noise_inflation(squared / typical) if typical > 0 else np.ones(len(y))
+    half_the_same = typical <= (SAME * float(np.abs(y).max())) ** 2  # a coarse clock
+    return np.ones(len(y)) if half_the_same else noise_inflation(squared / typical)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ enumerate, and they are averaged by their evidence (Hoeting et al., Statistical 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -20,8 +21,12 @@ from numpy.typing import NDArray
 
 from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
 from nas_proxy.ranking._robust import ROUNDS, first_inflation, noise_inflation
+from nas_proxy.ties import SAME, largest
 
-__all__ = ["Prior", "fit_bayes"]
+__all__ = ["SAME_EVIDENCE", "Prior", "fit_bayes"]
+
+SAME_EVIDENCE = 1e-6
+"""Log evidences up to so far apart are equal."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def fit_bayes(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge, pri
         held_out=centre + scale * average.held_out,
         held_out_sd=scale * np.sqrt(average.held_out_variance),
         log_evidence=average.log_evidence - len(y) * float(np.log(scale)),
-        make_covariance=lambda: scale**2 * average.covariance(),
+        make_covariance=partial(average.covariance, scale**2),
     )
 
 
@@ -123,8 +128,8 @@ class _Average:
     def coefficients(self) -> NDArray[np.float64]:
         return self.hypotheses.probability @ self.means
 
-    def covariance(self) -> NDArray[np.float64]:
-        """Within the hypotheses and between them, ``(3 + d, 3 + d)``."""
+    def covariance(self, unit: float = 1.0) -> NDArray[np.float64]:
+        """Within the hypotheses and between them, times ``unit``, ``(3 + d, 3 + d)``."""
         deviations = self.means - self.coefficients
         weights = self.hypotheses.probability * self.overall
         total = (deviations * self.hypotheses.probability[:, None]).T @ deviations
@@ -132,7 +137,7 @@ class _Average:
         for weight, variance, inverse in zip(weights, self.hypotheses.variance, self.inverse, strict=True):
             loaded = self.rows * variance
             total -= weight * loaded.T @ inverse @ loaded
-        return total
+        return unit * total
 
 
 def _average(
@@ -206,7 +211,7 @@ def _hypotheses(
     feature = np.arange(tried.shape[1])
     if len(feature) > prior.features:
         explained = (along**2 / (own + 1)).max(axis=0)
-        feature = np.sort(np.argsort(-explained, kind="stable")[: prior.features])
+        feature = largest(explained, prior.features, within=SAME * explained.max())
         white, along, own = white[:, :, feature], along[:, feature], own[:, feature]
 
     def log_evidence(explained: Any, determinant: Any, alternatives: int) -> NDArray[np.float64]:
@@ -231,7 +236,7 @@ def _hypotheses(
     slab = np.concatenate([table.variance for table in tables])
 
     highest = evidence.max()
-    kept = np.argsort(-evidence, axis=None, kind="stable")[: prior.kept]
+    kept = largest(evidence.ravel(), prior.kept, within=SAME_EVIDENCE)
     at, model = np.unravel_index(kept, evidence.shape)
     probability = np.exp(evidence.ravel()[kept] - highest)
     variance = np.empty((len(kept), 3 + inputs.columns.shape[1]))

@@ -123,7 +123,12 @@ def recommend_fleet(
     if not len(usable):
         raise InputError(f"no device of the fleet can be adapted to; {table.devices[0]!r}: {unusable[0]}.")
 
-    work = Work.of(proxy, table, candidates, accuracy, demand)
+    if proxy.scale != "linear":
+        raise InputError(f"a fleet is adapted on the linear scale, the proxy was fitted on the scale {proxy.scale!r}.")
+    # of equals the first by text is taken, whatever the order of the candidates
+    by_text = np.array(sorted(range(len(candidates)), key=lambda i: proxy.space.to_str(candidates[i])))
+    ordered = tuple(candidates[i] for i in by_text)
+    work = Work.of(proxy, table, ordered, None if accuracy is None else accuracy[by_text], demand)
     size = max(1, int(_CHUNK_BYTES / 8 / max(len(candidates), _PAIR_DRAWS)))
     chunks = [usable[start : start + size] for start in range(0, len(usable), size)]
     with threadpool_limits(1), ThreadPoolExecutor(jobs) as pool:  # one thread of linear algebra in each of ours
@@ -135,8 +140,8 @@ def recommend_fleet(
         candidates=candidates,
         accuracy=accuracy,
         measured=measured,
-        best=work.best,
-        shared=served.chosen,
+        best=np.where(work.best >= 0, by_text[work.best], -1),
+        shared=by_text[served.chosen],
         fewest=served.at_least,
         group=group,
         shared_latency_ms=shared_latency_ms,

@@ -16,7 +16,7 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
-from nas_proxy import files
+from nas_proxy import files, ties
 from nas_proxy.datasets import LatencyTable
 from nas_proxy.datasets.csv_table import read_accuracies, read_archs
 from nas_proxy.errors import InputError, listed, naming
@@ -131,7 +131,10 @@ def write_predictions(path: Path, adapted: Sequence[Adapted], archs: Sequence[An
 
 @dataclass(frozen=True)
 class Ranking:
-    """Architectures by rising predicted latency; ``accuracy`` in percent, where it was given."""
+    """Architectures by rising predicted latency, those of the same latency by their text.
+
+    ``accuracy`` is in percent, where it was given.
+    """
 
     adapted: Adapted
     archs: list[Any]
@@ -156,11 +159,12 @@ def rank_csv(
     [adapted] = adapt_csv(proxies, target)
     model = adapted.model
     if accuracy is None:
-        pool, percent = candidates(space, archs), None
-        order = np.argsort(model.predict(pool), kind="stable")
+        pool, percent = sorted(candidates(space, archs), key=space.to_str), None
+        order = ties.order(model.predict(pool))
     else:
         table = read_accuracies(accuracy, space)
-        pool, percent = list(table.archs), table.accuracy
+        rows = sorted(range(len(table.archs)), key=lambda row: space.to_str(table.archs[row]))
+        pool, percent = [table.archs[row] for row in rows], table.accuracy[rows]
         order = pareto_front(percent, model.predict(pool))
     found = [pool[i] for i in order]
     return Ranking(adapted, found, model.predict(found), None if percent is None else percent[order])

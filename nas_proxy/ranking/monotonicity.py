@@ -17,6 +17,9 @@ from scipy import stats
 
 from nas_proxy.ranking._posterior import Inputs, Posterior
 from nas_proxy.ranking._robust import DEGREES_OF_FREEDOM
+from nas_proxy.ranking._scale import Scale
+from nas_proxy.ranking.kendall import kendall_taus
+from nas_proxy.ties import levels
 
 __all__ = ["ARCHITECTURES", "GOOD_ENOUGH", "INFORMATION", "INTERVAL", "Monotonicity", "assess"]
 
@@ -52,29 +55,26 @@ class Monotonicity:
     verdict: str
 
 
-def assess(
-    posterior: Posterior, measured: NDArray[np.float64], population: Inputs, log_unit: float | None = None
-) -> Monotonicity:
-    """What to expect on ``population`` of a model of the measurements ``measured`` ``(n,)``, in units of their mean.
+def assess(posterior: Posterior, scale: Scale, measured_ms: NDArray[np.float64], population: Inputs) -> Monotonicity:
+    """What to expect on ``population`` of a model of the measurements ``measured_ms`` ``(n,)``, made on ``scale``.
 
-    At most ``ARCHITECTURES`` of the population are looked at. ``log_unit`` is the mean where the measurements are
-    logarithms of latencies.
+    The same random numbers go to the same architecture and column, so it matters in which order these are: callers put
+    them in one that does not depend on how they were given.
     """
     rng = np.random.default_rng(0)
-    if len(population) > ARCHITECTURES:
-        population = population[np.sort(rng.choice(len(population), ARCHITECTURES, replace=False))]
-    n, step = len(measured), _clock_step(measured)
+    n, step_ms = len(measured_ms), measured_ms.mean() * _clock_step(measured_ms / measured_ms.mean())
     predicted = (population.matrix @ posterior.coefficients)[:, None]
     values, vectors = np.linalg.eigh(posterior.covariance)
-    root = population.matrix @ (vectors * np.sqrt(np.maximum(values, 0.0)))
+    # the symmetric root: which eigenvectors a library gives, and of which sign, does not matter
+    root = population.matrix @ ((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
     learnable, rest = (root @ rng.standard_normal((root.shape[1], _DRAWS)) for _ in range(2))
     noise = posterior.noise_sd * rng.standard_t(DEGREES_OF_FREEDOM, size=(len(population), _DRAWS))
     # how far the sizes of all these may be from their most probable ones
     freedom = posterior.freedom * INFORMATION
-    scale = np.sqrt(freedom / rng.chisquare(freedom, size=_DRAWS))
+    spread = np.sqrt(freedom / rng.chisquare(freedom, size=_DRAWS))
 
-    def measured_on(latency: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.round(latency / step) * step if step else latency
+    def measured_on(y: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.round(scale.ms(y) / step_ms) if step_ms else y
 
     def tau_with(more: float) -> float:
         """Kendall's tau, had ``more`` times ``n`` further measurements been taken: the uncertain part of the
@@ -82,23 +82,21 @@ def assess(
         few, unknown = slice(_FEWER_DRAWS), 1 / (1 + more)
         model = predicted + np.sqrt(1 - unknown) * learnable[:, few]
         target = measured_on(model + np.sqrt(unknown) * rest[:, few] + noise[:, few])
-        return float(_kendall_tau(model, target).mean())
+        return float(kendall_taus(model, target).mean())
 
     target = measured_on(predicted + rest + noise)
-    tau = float(_kendall_tau(predicted, target).mean())
-    low, high = np.quantile(_kendall_tau(predicted, measured_on(predicted + scale * (rest + noise))), INTERVAL)
+    tau = float(kendall_taus(predicted, target).mean())
+    low, high = np.quantile(kendall_taus(predicted, measured_on(predicted + spread * (rest + noise))), INTERVAL)
     return Monotonicity(
         kendall_tau=tau,
         spearman=float(_spearman(predicted, target).mean()),
         interval=(float(min(low, tau)), float(max(high, tau))),
         n=n,
-        verdict=_verdict(n, tau, tau_with, posterior, log_unit),
+        verdict=_verdict(n, tau, tau_with, posterior, scale),
     )
 
 
-def _verdict(
-    n: int, tau: float, tau_with: Callable[[float], float], posterior: Posterior, log_unit: float | None
-) -> str:
+def _verdict(n: int, tau: float, tau_with: Callable[[float], float], posterior: Posterior, scale: Scale) -> str:
     if tau >= GOOD_ENOUGH:
         return f"good enough: of two architectures, the faster is predicted faster {(1 + tau) / 2:.0%} of the time"
     needed = next((int(np.ceil(more * n)) for more in _MORE if tau_with(more) >= GOOD_ENOUGH), None)
@@ -108,24 +106,17 @@ def _verdict(
         return f"not good enough: {n} measurements cannot tell noise from what the model lacks; take about {n} more"
     most = tau_with(np.inf)
     if most < GOOD_ENOUGH:
-        scatter = posterior.noise_sd if log_unit is None else np.expm1(posterior.noise_sd * log_unit)
         return (
-            f"limited by the measurements, which scatter by about {scatter:.0%} around the model: none "
-            f"would agree with them beyond a Kendall's tau of {most:.2f}; repeat each measurement and take the median"
+            f"limited by the measurements, which scatter by about {scale.scatter(posterior.noise_sd):.0%} around the "
+            f"model: none would agree with them beyond a Kendall's tau of {most:.2f}; repeat each measurement and take "
+            "the median"
         )
     return f"not good enough: more than {int(_MORE[-1] * n)} further measurements would be needed; try another proxy"
 
 
-def _kendall_tau(model: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Kendall's tau-b of each column, ``(draws,)``; ``model`` may be one column for all."""
-    model = np.broadcast_to(model, target.shape)
-    tau = [stats.kendalltau(a, b, method="asymptotic")[0] for a, b in zip(model.T, target.T, strict=True)]
-    return np.nan_to_num(np.array(tau))
-
-
 def _spearman(model: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float64]:
     """Spearman's correlation of each column, ``(draws,)``; ``model`` may be one column for all."""
-    ranks = [stats.rankdata(values, axis=0) for values in (model, target)]
+    ranks = [stats.rankdata(levels(values), axis=0) for values in (model, target)]
     ranks = [(r - r.mean(axis=0)) / np.maximum(r.std(axis=0), 1e-300) for r in ranks]
     return (ranks[0] * ranks[1]).mean(axis=0)
 

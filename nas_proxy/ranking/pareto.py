@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas_proxy.errors import InputError
+from nas_proxy.ties import SAME, first_largest, levels
 
 __all__ = ["hypervolume", "non_dominated", "pareto_front", "recommended"]
 
@@ -15,7 +16,8 @@ _AS_ACCURATE = 0.01  # relative
 def pareto_front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64]:
     """Indices of the architectures that no other beats in accuracy and latency, by rising latency.
 
-    Of several with the same accuracy and latency, the first is kept. Takes O(n log n).
+    Of several with the same accuracy and latency, the first is kept; values that differ by rounding only are the same
+    (:mod:`nas_proxy.ties`). Takes O(n log n).
 
     Args:
         accuracy: the higher the better, ``(n,)``.
@@ -25,9 +27,10 @@ def pareto_front(accuracy: ArrayLike, latency_ms: ArrayLike) -> NDArray[np.int64
         InputError: lengths differ or a value is not finite.
     """
     accuracy, latency_ms = _checked(accuracy, latency_ms)
-    order = np.lexsort((np.arange(len(accuracy)), -accuracy, latency_ms))
-    best_so_far = np.maximum.accumulate(np.concatenate([[-np.inf], accuracy[order]]))
-    return order[accuracy[order] > best_so_far[:-1]]
+    good, slow = levels(accuracy), levels(latency_ms)
+    order = np.lexsort((np.arange(len(good)), -good, slow))
+    best_so_far = np.maximum.accumulate(np.concatenate([[-1], good[order]]))
+    return order[good[order] > best_so_far[:-1]]
 
 
 def recommended(accuracy: ArrayLike, latency_ms: ArrayLike, limit_ms: float | None = None) -> int | None:
@@ -43,12 +46,12 @@ def recommended(accuracy: ArrayLike, latency_ms: ArrayLike, limit_ms: float | No
     accuracy, latency_ms = _checked(accuracy, latency_ms)
     front = pareto_front(accuracy, latency_ms)  # by rising latency and accuracy
     if limit_ms is not None:
-        front = front[latency_ms[front] <= limit_ms]
+        front = front[latency_ms[front] <= limit_ms * (1 + SAME)]
         return int(front[-1]) if len(front) else None
     if not len(front):
         return None
-    best = accuracy[front].max()
-    return int(front[np.argmax(accuracy[front] >= best - _AS_ACCURATE * abs(best))])
+    best = float(accuracy[front].max())
+    return int(front[first_largest(accuracy[front], within=(_AS_ACCURATE + SAME) * abs(best))])
 
 
 def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -57,7 +60,7 @@ def non_dominated(costs: NDArray[np.float64]) -> NDArray[np.int64]:
 
     if len(costs) == 0:
         return np.zeros(0, dtype=np.int64)
-    return np.sort(np.asarray(NonDominatedSorting().do(costs, only_non_dominated_front=True), dtype=np.int64))
+    return np.sort(np.asarray(NonDominatedSorting().do(levels(costs), only_non_dominated_front=True), dtype=np.int64))
 
 
 def hypervolume(

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nas_proxy.errors import InputError, whole_number
-from nas_proxy.ranking._columns import ColumnMap
+from nas_proxy.errors import InputError, UnknownNameError, whole_number
 from nas_proxy.ranking._design import d_optimal
 from nas_proxy.ranking._measurements import checked
-from nas_proxy.ranking._positive import positive
 from nas_proxy.ranking._posterior import Inputs, ProxyKnowledge
 from nas_proxy.ranking._robust import RobustRidge
+from nas_proxy.ranking._scale import Scale, ScaleName
 from nas_proxy.ranking.target import TargetLatencyModel
 from nas_proxy.spaces import SearchSpace, get_space
+from nas_proxy.spaces.columns import Columns
 
 __all__ = ["ProxyLatencyModel"]
 
@@ -35,16 +34,22 @@ class ProxyLatencyModel:
 
     Args:
         space: a search space or its name.
+        scale: what is linear, of the proxy and of its targets: ``"linear"`` the latency, or ``"log"`` its logarithm,
+            so that an error of ten percent counts the same for a fast and for a slow network: for networks whose
+            latencies differ by orders of magnitude. Latencies are given and predicted in ms on either scale.
+        by_measurement: where the proxy has measured an architecture, its measurement stands for it and not the model's
+            prediction: for networks that differ in more ways than their features tell.
 
-    Attributes:
-        logarithmic: whether what it and its targets are given are logarithms of latencies, see :mod:`nas_proxy.zoo`.
+    Raises:
+        UnknownNameError: there is no such space or scale; the message names the closest.
     """
 
-    logarithmic = False
-
-    def __init__(self, space: str | SearchSpace) -> None:
-        self.space = get_space(space)
-        self._inputs: OrderedDict[tuple[Any, ...], Inputs] = OrderedDict()
+    def __init__(self, space: str | SearchSpace, scale: ScaleName = "linear", *, by_measurement: bool = False) -> None:
+        if scale not in get_args(ScaleName):
+            raise UnknownNameError("scale", scale, get_args(ScaleName))
+        self.space, self.by_measurement = get_space(space), by_measurement
+        self.scale: ScaleName = scale
+        self._inputs: dict[tuple[Any, ...], Inputs] = {}
 
     def fit(self, archs: Sequence[Any], latency_ms: ArrayLike) -> Self:
         """Fit to measurements: ``n`` architectures and their latencies in ms, ``(n,)``.
@@ -53,38 +58,39 @@ class ProxyLatencyModel:
             InputError: the measurements cannot be used; says which and why (see :mod:`nas_proxy.ranking`).
         """
         latency_ms = checked(self.space, archs, latency_ms, "the proxy's latencies")
-        self._inputs = OrderedDict()  # not cleared: targets adapted before go on with what they know
+        self._inputs = {}  # not cleared: targets adapted before go on with what they know
         self.archs = list(archs)
-        self.columns = ColumnMap.of(self.space, archs)
+        self.columns = Columns.of(self.space, archs)
         columns = self.columns(archs)
-        self.unit_ms = float(latency_ms.mean())
-        y = latency_ms / self.unit_ms
+        self._own_scale = Scale.of(self.scale, latency_ms)
+        y = self._own_scale.y(latency_ms)
         self.ridge = RobustRidge.fit(columns, y, self.columns.share)
         fitted = self.ridge.predict(columns)
         self._centre, self._scale = float(fitted.mean()), float(max(fitted.std(), 1e-6 * y.std()))
-        self._lowest = float(y.min())
-        residual = self.ridge.damped_residual(columns, y) / self._scale
-        self._residual = {code.tobytes(): r for code, r in zip(self.space.encode(archs), residual, strict=True)}
+        told = y - self._centre if self.by_measurement else self.ridge.damped_residual(columns, y)
+        codes = self.space.encode(archs)
+        self._told = {code.tobytes(): t for code, t in zip(codes, told / self._scale, strict=True)}
         return self
 
     def predict(self, archs: Sequence[Any], return_std: bool = False) -> Any:
         """Latencies in ms, ``(n,)``; with ``return_std`` also the standard deviation of a measurement, ``(n,)``."""
         inputs = self.inputs(archs)
-        mean_ms = self.unit_ms * positive(self._centre + self._scale * inputs.proxy, self._lowest)
-        return (mean_ms, self.unit_ms * self.ridge.predict_sd(inputs.columns)) if return_std else mean_ms
+        y, scale = self._centre + self._scale * inputs.proxy, self._own_scale
+        return (scale.ms(y), scale.sd_ms(y, self.ridge.predict_sd(inputs.columns))) if return_std else scale.ms(y)
 
     def suggest(self, archs: Sequence[Any], n: int, seed: int = 0) -> NDArray[np.int64]:
         """Which ``n`` of ``archs`` to measure on a target: distinct indices ``(n,)``, the most telling first.
 
         Bayesian D-optimal design on what a target's model will be linear in, with as much noise as signal in each of
         proxy and columns: the extremes of many directions rather than many extremes of one. ``seed`` draws the
-        candidates where there are more than 3,000.
+        candidates where there are more than 3,000. The order of ``archs`` does not matter.
 
         Raises:
             InputError: ``n`` is not between 1 and the number of distinct architectures.
         """
         n, seed = whole_number(n, "the number of architectures to suggest", least=1), whole_number(seed, "the seed")
-        candidates = np.sort(np.unique(self.space.encode(archs), axis=0, return_index=True)[1])
+        first = {self.space.to_str(arch): i for i, arch in reversed(list(enumerate(archs)))}
+        candidates = np.array([first[text] for text in sorted(first)], dtype=np.int64)
         if n > len(candidates):
             raise InputError(f"cannot suggest {n} architectures: there are {len(candidates)} to choose from.")
         if len(candidates) > max(_CANDIDATES, n):
@@ -113,22 +119,31 @@ class ProxyLatencyModel:
         """What the proxy and the space say of architectures; remembered for the last few sequences asked for."""
         if not hasattr(self, "ridge"):
             raise InputError("this ProxyLatencyModel has no measurements yet: call fit(archs, latency_ms) first.")
-        key = _key(archs)
-        if key in self._inputs:
-            self._inputs.move_to_end(key)
-            return self._inputs[key]
-        columns = self.columns(archs)
-        codes = self.space.encode(archs)
-        found = Inputs(
-            proxy=(self.ridge.predict(columns) - self._centre) / self._scale,
-            residual=np.array([self._residual.get(code.tobytes(), 0.0) for code in codes]),
-            columns=columns,
-        )
-        if key is not None:
-            self._inputs[key] = found
-            while len(self._inputs) > _CACHED:
-                self._inputs.popitem(last=False)
+        key, remembered = _key(archs), self._inputs
+        found = self._computed(archs) if key is None or key not in remembered else remembered[key]
+        if key is not None:  # a new mapping each time: other threads may be reading the one there was
+            others = [(other, inputs) for other, inputs in remembered.items() if other != key]
+            self._inputs = dict([*others, (key, found)][-_CACHED:])
         return found
+
+    def uncertainty(self, archs: Sequence[Any]) -> NDArray[np.float64]:
+        """Standard deviation of ``Inputs.proxy``, ``(n,)``: where measurements stand for what was measured, it is the
+        model's error elsewhere. Without ``by_measurement`` targets learn from predictions alone, and it is 0."""
+        if not self.by_measurement:
+            return np.zeros(len(archs))
+        predicted = self.ridge.predict_sd(self.inputs(archs).columns) / self._scale
+        return np.where(np.isnan(self._told_of(archs)), predicted, 0.0)
+
+    def _computed(self, archs: Sequence[Any]) -> Inputs:
+        columns, told = self.columns(archs), self._told_of(archs)
+        modelled, new = (self.ridge.predict(columns) - self._centre) / self._scale, np.isnan(told)
+        if self.by_measurement:
+            return Inputs(np.where(new, modelled, told), np.zeros(len(told)), columns)
+        return Inputs(modelled, np.where(new, 0.0, told), columns)
+
+    def _told_of(self, archs: Sequence[Any]) -> NDArray[np.float64]:
+        """What the proxy's own measurements say beyond its model, ``(n,)``; NaN where it has not measured."""
+        return np.array([self._told.get(code.tobytes(), np.nan) for code in self.space.encode(archs)])
 
 
 def _key(archs: Sequence[Any]) -> tuple[Any, ...] | None:

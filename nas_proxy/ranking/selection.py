@@ -8,7 +8,9 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from nas_proxy.errors import InputError
+from nas_proxy.ranking._spike_slab import SAME_EVIDENCE
 from nas_proxy.ranking.proxy import ProxyLatencyModel
+from nas_proxy.ties import first_largest
 
 __all__ = ["select_proxy"]
 
@@ -17,7 +19,8 @@ def select_proxy(models: Mapping[str, ProxyLatencyModel], archs: Sequence[Any], 
     """The name of the proxy whose adapted model makes the target's measurements most probable.
 
     The evidence (marginal likelihood) of the adaptation is compared: it rewards a proxy for what its model explains and
-    charges for every correction that the adaptation has to make.
+    charges for every correction that the adaptation has to make. Of proxies that serve equally well it is the first by
+    name.
 
     Args:
         models: proxies by name, of the same space.
@@ -29,4 +32,6 @@ def select_proxy(models: Mapping[str, ProxyLatencyModel], archs: Sequence[Any], 
     """
     if not models:
         raise InputError("cannot select a proxy: no model was given.")
-    return max(models, key=lambda name: models[name].adapt(archs, latency_ms).posterior.log_evidence)
+    names = sorted(models)
+    evidence = [models[name].adapt(archs, latency_ms).posterior.log_evidence for name in names]
+    return names[first_largest(evidence, within=SAME_EVIDENCE)]

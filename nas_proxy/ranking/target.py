@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from nas_proxy.ranking._measurements import checked
-from nas_proxy.ranking._positive import positive
 from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
-from nas_proxy.ranking._robust import HALF_WIDTH
+from nas_proxy.ranking._robust import DEGREES_OF_FREEDOM, HALF_WIDTH
+from nas_proxy.ranking._scale import Scale, ScaleName
 from nas_proxy.ranking.monotonicity import ARCHITECTURES, Monotonicity, assess
 from nas_proxy.registry import Registry
+from nas_proxy.spaces import SearchSpace
 
-if TYPE_CHECKING:
-    from nas_proxy.ranking.proxy import ProxyLatencyModel
-
-__all__ = ["AdaptationMethod", "TargetLatencyModel", "method_names", "register_method"]
+__all__ = ["AdaptationMethod", "Proxy", "TargetLatencyModel", "method_names", "register_method", "unmeasured"]
 
 AdaptationMethod = Callable[[Inputs, NDArray[np.float64], ProxyKnowledge], Posterior]
 
@@ -46,40 +45,74 @@ def register_method(name: str, method: AdaptationMethod | str) -> None:
     _methods.register(name, method)
 
 
+class Proxy(Protocol):
+    """What a target asks its proxy, a fitted :class:`nas_proxy.ranking.ProxyLatencyModel`."""
+
+    space: SearchSpace
+    scale: ScaleName
+    archs: list[Any]
+
+    @property
+    def knowledge(self) -> ProxyKnowledge: ...
+
+    def inputs(self, archs: Sequence[Any]) -> Inputs: ...
+
+    def uncertainty(self, archs: Sequence[Any]) -> NDArray[np.float64]: ...
+
+
 class TargetLatencyModel:
     """A model of a target device's latency, made by :meth:`ProxyLatencyModel.adapt`."""
 
-    def __init__(self, proxy: ProxyLatencyModel, archs: Sequence[Any], latency_ms: ArrayLike, method: str) -> None:
+    def __init__(self, proxy: Proxy, archs: Sequence[Any], latency_ms: ArrayLike, method: str) -> None:
         fit = _methods.get(method)
         latency_ms = checked(proxy.space, archs, latency_ms, "the target's latencies")
         self.proxy, self.method, self.archs = proxy, method, list(archs)
-        self.unit_ms = float(latency_ms.mean())
-        self._y = latency_ms / self.unit_ms
-        self.posterior = fit(proxy.inputs(archs), self._y, proxy.knowledge)
+        self.latency_ms, self.scale = latency_ms, Scale.of(proxy.scale, latency_ms)
+        self.posterior = fit(proxy.inputs(archs), self.scale.y(latency_ms), proxy.knowledge)
 
     def predict(self, archs: Sequence[Any], return_std: bool = False) -> Any:
         """Latencies in ms, ``(n,)``; with ``return_std`` also the standard deviation of a measurement, ``(n,)``."""
-        rows = self.proxy.inputs(archs).matrix
-        mean_ms = self.unit_ms * positive(rows @ self.posterior.coefficients, float(self._y.min()))
+        y, sd = self._predict(archs, return_std)
+        return (self.scale.ms(y), self.scale.sd_ms(y, sd)) if sd is not None else self.scale.ms(y)
+
+    def interval(self, archs: Sequence[Any], share: float = 0.9) -> NDArray[np.float64]:
+        """Latencies in ms between which ``share`` of measurements will be, ``(n, 2)``."""
+        y, sd = self._predict(archs, return_std=True)
+        half = stats.t.ppf((1 + share) / 2, DEGREES_OF_FREEDOM) / HALF_WIDTH * sd
+        return self.scale.ms(np.column_stack([y - half, y + half]))
+
+    def _predict(self, archs: Sequence[Any], return_std: bool) -> tuple[NDArray[np.float64], Any]:
+        """Predictions on the scale and, where asked for, how far 68 % of measurements are from them at most."""
+        rows, n = self.proxy.inputs(archs).matrix, len(self.latency_ms)
+        y = rows @ self.posterior.coefficients
         if not return_std:
-            return mean_ms
+            return y, None
         variance = np.maximum(((rows @ self.posterior.covariance) * rows).sum(axis=1), 0.0)
         variance += (HALF_WIDTH * self.posterior.noise_sd) ** 2
-        n = len(self._y)  # that the scale of all variances was itself estimated makes Student's t of the normal
-        return mean_ms, self.unit_ms * np.sqrt(variance * n / (n - 2))
+        of_proxy = self.posterior.coefficients[1] * self.proxy.uncertainty(archs)
+        # that the scale of all variances was itself estimated makes Student's t of the normal
+        return y, np.hypot(np.sqrt(variance * n / (n - 2)), of_proxy)
 
     @cached_property
     def monotonicity(self) -> Monotonicity:
         """How well this ranking will agree with the target's own, on architectures that were not measured."""
-        log_unit = self.unit_ms if self.proxy.logarithmic else None
-        return assess(self.posterior, self._y, self.proxy.inputs(self._unmeasured()), log_unit)
+        population = self.proxy.inputs(unmeasured(self.proxy, self.archs))
+        return assess(self.posterior, self.scale, self.latency_ms, population)
 
-    def _unmeasured(self) -> list[Any]:
-        """What the target did not measure of the proxy's architectures and, where those are few, of the space."""
-        space, measured = self.proxy.space, set(map(self.proxy.space.to_str, self.archs))
-        rest = [arch for arch in self.proxy.archs if space.to_str(arch) not in measured]
-        if len(rest) < ARCHITECTURES:
-            known = measured | set(map(space.to_str, rest))
-            more = space.pool() if space.size < 20 * ARCHITECTURES else space.sample(ARCHITECTURES, seed=0)
-            rest += [arch for arch in more if space.to_str(arch) not in known]
-        return rest or self.archs
+
+def unmeasured(proxy: Proxy, measured: Sequence[Any]) -> list[Any]:
+    """At most ``ARCHITECTURES`` that a target has not measured: of those that the proxy has and, where these are few,
+    of the space; what it has measured where there are no others. In an order that only depends on which they are."""
+    to_str = proxy.space.to_str
+    known = set(map(to_str, measured))
+    found = {text: arch for arch in proxy.archs if (text := to_str(arch)) not in known}
+    if len(found) < ARCHITECTURES:
+        more = (
+            proxy.space.pool() if proxy.space.size < 20 * ARCHITECTURES else proxy.space.sample(ARCHITECTURES, seed=0)
+        )
+        found |= {text: arch for arch in more if (text := to_str(arch)) not in known}
+    texts = sorted(found)
+    if len(texts) > ARCHITECTURES:
+        rng = np.random.default_rng(0)
+        texts = [texts[i] for i in np.sort(rng.choice(len(texts), ARCHITECTURES, replace=False))]
+    return [found[text] for text in texts] or sorted(measured, key=to_str)

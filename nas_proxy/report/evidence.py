@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from nas_proxy.errors import InputError
 from nas_proxy.ranking import Monotonicity, ProxyLatencyModel, TargetLatencyModel
+from nas_proxy.ranking.kendall import kendall_tau
 from nas_proxy.report.folder import Run
 
 __all__ = [
@@ -102,8 +102,8 @@ def evidence(run: Run, models: Models, target: str) -> Evidence:
         archs=tuple(map(models.proxy.space.to_str, model.archs)),
         measured_ms=tuple(measured_ms.tolist()),
         held_out_ms=tuple(held_out_ms.tolist()),
-        proxy_tau=_tau(models.proxy.predict(model.archs), measured_ms),
-        held_out_tau=_tau(held_out_ms, measured_ms) if len(held_out_ms) else None,
+        proxy_tau=kendall_tau(models.proxy.predict(model.archs), measured_ms),
+        held_out_tau=kendall_tau(held_out_ms, measured_ms) if len(held_out_ms) else None,
         stated=run.stated.get(target) or model.monotonicity,
     )
 
@@ -132,7 +132,7 @@ def rank_correlations(predicted_ms: Mapping[str, NDArray[np.float64]]) -> RankCo
     values = list(predicted_ms.values())
     tau = np.eye(len(values))
     for i, j in itertools.combinations(range(len(values)), 2):
-        tau[i, j] = tau[j, i] = _tau(values[i], values[j])
+        tau[i, j] = tau[j, i] = kendall_tau(values[i], values[j])
     return RankCorrelations(tuple(predicted_ms), tuple(map(tuple, tau.tolist())), len(values[0]))
 
 
@@ -141,8 +141,3 @@ def density(predicted_ms: NDArray[np.float64]) -> Density:
     highest = float(np.quantile(predicted_ms, _SHOWN))
     counts, edges = np.histogram(predicted_ms, bins=_BINS, range=(float(predicted_ms.min()), highest))
     return Density(tuple(edges.tolist()), tuple(counts.tolist()))
-
-
-def _tau(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    tau = float(stats.kendalltau(a, b)[0])  # pyright: ignore[reportArgumentType]
-    return 0.0 if np.isnan(tau) else tau  # all the same: no rank at all

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from nas_proxy.search.acquisition import Budgets
 from nas_proxy.search.limits import Targets
-from nas_proxy.search.surrogate import Encoder, Points
+from nas_proxy.search.surrogate import Points
 from nas_proxy.spaces import SearchSpace
+from nas_proxy.spaces.columns import Columns
+from nas_proxy.ties import first_largest, first_smallest, rounded
 
 __all__ = ["Candidates", "Score", "Slate", "candidates_of"]
 
@@ -23,6 +25,8 @@ _LISTED = 30_000
 _REFERENCE = 2_000
 _POPULATION = 60
 _GENERATIONS = 12
+_DIGITS = 8  # of the scores that evolution compares by itself
+_ROUGH = 1e-3  # relative: far above the error of single precision
 _CENTRES = 20  # known architectures around which pairs of choices are tried before giving up
 
 
@@ -54,7 +58,7 @@ class Candidates(ABC):
 
     fastest: str
     budgets: Budgets
-    encoder: Encoder
+    columns: Columns
 
     def __init__(self, space: SearchSpace, targets: Targets) -> None:
         self.space, self.targets = space, targets
@@ -62,7 +66,7 @@ class Candidates(ABC):
     def slate(self, archs: Sequence[Any]) -> Slate:
         latency_ms = self.targets.predict(archs)
         texts = [self.space.to_str(arch) for arch in archs]
-        return Slate(list(archs), texts, latency_ms, self.encoder(archs), self.budgets.met_by(latency_ms))
+        return Slate(list(archs), texts, latency_ms, Points.of(self.columns, archs), self.budgets.met_by(latency_ms))
 
     @abstractmethod
     def random(self, taken: Collection[str], rng: np.random.Generator) -> str | None:
@@ -89,18 +93,19 @@ class Listed(Candidates):
         archs = space.enumerate()
         latency_ms = targets.predict(archs)
         slowness = targets.slowness(latency_ms)
-        fastest = int(np.argmin(slowness))
+        fastest = first_smallest(slowness)
         self.fastest = space.to_str(archs[fastest])
         feasible = np.flatnonzero(targets.feasible(latency_ms))
         if not len(feasible):
             raise targets.infeasible(self.fastest, latency_ms[fastest])
         self.budgets = Budgets.over(latency_ms[feasible], targets.limited)
-        self.encoder = Encoder(space, archs)
+        self.columns = Columns.of(space, archs)
         self._archs = [archs[i] for i in feasible]
 
     @cached_property
     def _slate(self) -> Slate:
-        return self.slate(self._archs)
+        slate = self.slate(self._archs)
+        return replace(slate, points=slate.points.astype(np.float32))
 
     @cached_property
     def _row(self) -> dict[str, int]:
@@ -119,7 +124,11 @@ class Listed(Candidates):
         free = self._free(taken)
         if not free.any():
             return None
-        return self._slate.texts[int(np.argmax(np.where(free, score(self._slate), -np.inf)))]
+        rough = np.where(free, score(self._slate), -np.inf)  # in single precision: half the time
+        near = np.flatnonzero(rough >= (1 - _ROUGH) * rough.max())
+        if len(near) == 1:
+            return self._slate.texts[near[0]]
+        return self._slate.texts[near[first_largest(score(self.slate([self._archs[i] for i in near])))]]
 
 
 class Evolved(Candidates):
@@ -129,9 +138,9 @@ class Evolved(Candidates):
         super().__init__(space, targets)
         self._options = np.array([len(options) for options in space.choices.values()])
         reference = space.sample(_REFERENCE, seed=0)
-        self.encoder = Encoder(space, reference)
+        self.columns = Columns.of(space, reference)
         latency_ms = targets.predict(reference)
-        fastest = self._descend(space.encode([reference[int(np.argmin(targets.slowness(latency_ms)))]])[0])
+        fastest = self._descend(space.encode([reference[first_smallest(targets.slowness(latency_ms))]])[0])
         latency_fastest = targets.predict([fastest])
         self.fastest = space.to_str(fastest)
         if not targets.feasible(latency_fastest)[0]:
@@ -153,10 +162,9 @@ class Evolved(Candidates):
         start = list(dict.fromkeys([self.fastest, *parents]))[: _POPULATION // 2]
         codes = self.space.encode([self.space.from_str(text) for text in start])
         fresh = rng.integers(0, self._options, size=(_POPULATION - len(codes), len(self._options)))
-        best: tuple[float, str] | None = None
+        found: dict[str, float] = {}
 
         def evaluate(population: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-            nonlocal best
             value, violation = np.zeros(len(population)), np.ones(len(population))
             valid = np.flatnonzero(self.space.valid(population))
             if len(valid):
@@ -168,12 +176,15 @@ class Evolved(Candidates):
                 for i in np.flatnonzero(feasible):
                     if slate.texts[i] in taken:
                         value[valid[i]] = 0.0  # a parent still, not a result
-                    elif best is None or value[valid[i]] > best[0]:
-                        best = (float(value[valid[i]]), slate.texts[i])
-            return value, violation
+                    else:
+                        found[slate.texts[i]] = float(value[valid[i]])
+            return rounded(value, _DIGITS), rounded(violation, _DIGITS)
 
         evolve(evaluate, np.concatenate([codes, fresh]), self._options, _GENERATIONS, int(rng.integers(2**31)))
-        return best[1] if best is not None else self._near(taken, [*parents, self.fastest], rng)
+        if not found:
+            return self._near(taken, [*parents, self.fastest], rng)
+        texts = sorted(found)
+        return texts[first_largest([found[text] for text in texts])]
 
     def _near(self, taken: Collection[str], centres: list[str], rng: np.random.Generator) -> str | None:
         """A feasible architecture one or two choices away from the centres or from what is taken; None if none is."""
@@ -193,7 +204,7 @@ class Evolved(Candidates):
         arch = self.space.decode(code[None])[0]
         while True:
             archs = [arch, *self._neighbours(arch)]
-            fastest = int(np.argmin(self.targets.slowness(self.targets.predict(archs))))
+            fastest = first_smallest(self.targets.slowness(self.targets.predict(archs)))
             if fastest == 0:
                 return arch
             arch = archs[fastest]

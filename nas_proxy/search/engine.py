@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_proxy import ties
 from nas_proxy.errors import InputError, NasProxyError, whole_number
 from nas_proxy.ranking.pareto import non_dominated
 from nas_proxy.search.acquisition import expected_improvement
@@ -249,7 +250,7 @@ class SearchEngine:
         def score(slate: Slate) -> NDArray[np.float64]:
             return expected_improvement(model.predict(slate.points), slate.met, budgets, met_accuracy, met, floor)
 
-        order = np.argsort(-met_accuracy, kind="stable")
+        order = ties.order(-met_accuracy)
         front = order[np.unique(np.argmax(met[order], axis=0))] if len(order) else order  # the best of each budget
         texts = [text for text, ok in zip(found.texts, keeps, strict=True) if ok]
         parents = list(dict.fromkeys(texts[i] for i in [*front, *order]))

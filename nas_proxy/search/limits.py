@@ -9,8 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.ties import rounded
 
 __all__ = ["LatencyModel", "Targets"]
+
+_DIGITS = 9
 
 
 class LatencyModel(Protocol):
@@ -66,7 +69,8 @@ class Targets:
                     f"gives {column[bad[0]]}."
                 )
             columns.append(column)
-        return _rounded(np.stack(columns, axis=1))
+        # the last bits depend on the processor and on what else is predicted with it; limits must not
+        return rounded(np.stack(columns, axis=1), _DIGITS)
 
     def feasible(self, latency_ms: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which latencies ``(n, targets)`` keep every limit, ``(n,)``."""
@@ -99,9 +103,3 @@ def _limit(name: str, limit: float, models: Mapping[str, Any]) -> float:
             f"the limit of {name!r} must be a positive number of ms, found {limit!r}: leave it out for none."
         )
     return float(limit)
-
-
-def _rounded(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """To 12 digits: the last bits of a prediction depend on what else is predicted with it, limits must not."""
-    unit = 10.0 ** (np.floor(np.log10(x)) - 11)
-    return np.round(x / unit) * unit

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from nas_proxy.spaces import SearchSpace
+from nas_proxy.gaussian_process import GaussianProcess, matern
+from nas_proxy.spaces.columns import Columns
+from nas_proxy.ties import SAME, first_largest
 
-__all__ = ["AccuracyModel", "Belief", "Encoder", "Kernel", "Points"]
+__all__ = ["AccuracyModel", "Belief", "Kernel", "Points"]
 
 _JITTER = 1e-4
 _INDUCING = 160
@@ -23,8 +25,17 @@ _SPREAD = 1.5  # standard deviation of the prior of each log variance
 class Points:
     """Architectures as the accuracy model sees them: standardised features ``(n, d)``, choices ``(n, options)``."""
 
-    features: NDArray[np.float32]
-    choices: NDArray[np.float32]
+    features: NDArray[Any]
+    choices: NDArray[Any]
+
+    @classmethod
+    def of(cls, columns: Columns, archs: Sequence[Any]) -> Points:
+        """Architectures by the columns of their space."""
+        return cls(*np.split(columns(archs), [columns.n_features], axis=1))
+
+    def astype(self, dtype: Any) -> Points:
+        """The same in another precision, which everything computed with them has."""
+        return Points(self.features.astype(dtype), self.choices.astype(dtype))
 
     def __getitem__(self, rows: Any) -> Points:
         return Points(self.features[rows], self.choices[rows])
@@ -34,33 +45,6 @@ class Points:
 
     def __add__(self, other: Points) -> Points:
         return Points(np.concatenate([self.features, other.features]), np.concatenate([self.choices, other.choices]))
-
-
-class Encoder:
-    """From architectures to :class:`Points`, each kind of column scaled to mean square 1 over reference architectures.
-
-    Constant features, and all but one of features that say the same, are left out.
-    """
-
-    def __init__(self, space: SearchSpace, archs: Sequence[Any]) -> None:
-        self.space = space
-        features = space.features(archs)
-        self._mean, scale = features.mean(axis=0), features.std(axis=0)
-        varying = np.flatnonzero(scale > 1e-9 * np.abs(features).max(axis=0, initial=0.0))
-        standard = (features[:, varying] - self._mean[varying]) / scale[varying]
-        correlation = np.abs(standard.T @ standard) / len(standard)
-        new = np.array([not (correlation[i, :i] > 0.9999).any() for i in range(len(varying))], dtype=bool)
-        self._kept = varying[new]
-        self._scale = scale
-        indicators = space.one_hot(archs)
-        self._share = indicators.mean(axis=0)
-        self._spread = max(float(np.sqrt(((indicators - self._share) ** 2).mean())), 1e-9)
-
-    def __call__(self, archs: Sequence[Any]) -> Points:
-        features = self.space.features(archs)[:, self._kept]
-        features = (features - self._mean[self._kept]) / self._scale[self._kept]
-        choices = (self.space.one_hot(archs) - self._share) / self._spread
-        return Points(features.astype(np.float32), choices.astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -80,36 +64,43 @@ class Kernel:
     def noise(self) -> float:
         return self.variances[-1] + _JITTER
 
-    def __call__(self, a: Points, b: Points) -> NDArray[np.float32]:
+    def __call__(self, a: Points, b: Points) -> NDArray[Any]:
         """Covariance without noise, ``(len(a), len(b))``."""
-        return sum(np.float32(v) * part for v, part in zip(self.variances, self.parts(a, b), strict=False))  # type: ignore[return-value]
+        linear, *local = self.parts(a, b)
+        linear *= self.variances[0]
+        for variance, part in zip(self.variances[1:], local, strict=False):
+            linear += part.dtype.type(variance) * part
+        return linear
 
-    def diagonal(self, a: Points) -> NDArray[np.float32]:
+    def diagonal(self, a: Points) -> NDArray[Any]:
         """Prior variance of each of ``a``, without noise, ``(len(a),)``."""
-        return self.variances[0] * _mean_square(a.features) + np.float32(sum(self.variances[1:-1]))
+        mean_square = _mean_square(a.features)
+        return mean_square * mean_square.dtype.type(self.variances[0]) + mean_square.dtype.type(
+            sum(self.variances[1:-1])
+        )
 
     @staticmethod
-    def parts(a: Points, b: Points) -> list[NDArray[np.float32]]:
+    def parts(a: Points, b: Points) -> list[NDArray[Any]]:
         """The three covariances of unit variance, each ``(len(a), len(b))``."""
         linear = a.features @ b.features.T / max(a.features.shape[1], 1)
-        return [linear, _matern(a.features, b.features), _matern(a.choices, b.choices)]
+        return [
+            linear,
+            *(matern(_distance(x, y), order=1) for x, y in ((a.features, b.features), (a.choices, b.choices))),
+        ]
 
     @staticmethod
     def by_evidence(points: Points, z: NDArray[np.float64]) -> Kernel:
         """The variances that make the standardised observations ``z`` ``(n,)`` most probable, with a weak prior."""
-        parts = [part.astype(np.float64) for part in Kernel.parts(points, points)]
-        identity = np.eye(len(z))
+        parts, identity = Kernel.parts(points, points), np.eye(len(z))
         start = np.log(Kernel().variances)
 
         def loss(log_variances: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
             variances = np.exp(log_variances)
             scaled = [v * part for v, part in zip(variances, [*parts, identity], strict=True)]
-            lower = np.linalg.cholesky(sum(scaled) + _JITTER * identity)
-            inverse = np.linalg.inv(lower)
-            inverse = inverse.T @ inverse
-            weights = inverse @ z
+            process = GaussianProcess.exact(sum(scaled) + _JITTER * identity, z)
+            inverse, weights = process.root.T @ process.root, process.weights
             prior = (log_variances - start) / _SPREAD
-            value = 0.5 * z @ weights + np.log(np.diag(lower)).sum() + 0.5 * prior @ prior
+            value = 0.5 * z @ weights + process.half_log_det + 0.5 * prior @ prior
             curvature = np.outer(weights, weights) - inverse
             gradient = np.array([-0.5 * (curvature * part).sum() for part in scaled]) + prior / _SPREAD
             return float(value), gradient
@@ -131,40 +122,31 @@ class AccuracyModel:
     """A Gaussian process in warped accuracy, exact up to 160 results, on as many inducing results beyond that.
 
     Accuracies are skewed: many candidates near the best, a few that do not train at all. The warp ``-log`` of the
-    distance to the best, in units of the spread, gives the former the resolution that the search needs. With inducing
-    points (deterministic training conditional, Quinonero-Candela & Rasmussen, JMLR 2005) a prediction costs the same
-    however many results there are.
+    distance to the best, in units of the spread, gives the former the resolution that the search needs.
     """
 
     def __init__(self, points: Points, accuracy: NDArray[np.float64], kernel: Kernel | None = None) -> None:
         self._top = float(accuracy.max())
-        self._unit = float(accuracy.std()) or 1.0
+        self._unit = _spread_of(accuracy)
         z = -np.log((self._top + self._unit - accuracy) / self._unit)
-        self._centre, self._scale = float(z.mean()), float(z.std()) or 1.0
+        self._centre, self._scale = float(z.mean()), _spread_of(z)
         z = (z - self._centre) / self._scale
         rows = _spread_out(points, _INDUCING)
         self.kernel = kernel or Kernel.by_evidence(points[rows], z[rows])
-        self._inducing = points[rows]
-        m = len(rows)
-        lower = np.linalg.cholesky(self.kernel(self._inducing, self._inducing).astype(np.float64) + _JITTER * np.eye(m))
-        projected = np.linalg.solve(lower, self.kernel(self._inducing, points).astype(np.float64))
-        inverse = np.linalg.inv(projected @ projected.T + self.kernel.noise * np.eye(m))
-        self._weights = np.linalg.solve(lower.T, inverse @ projected @ z)
-        # var = k - |C' L^-1 k_Z|^2 with C C' = I - noise * inverse
-        known = np.linalg.cholesky(np.eye(m) * (1 + _JITTER) - self.kernel.noise * inverse)
-        self._explained = np.linalg.solve(lower.T, known).T
+        self._inducing, jitter = points[rows], _JITTER * np.eye(len(rows))
+        covariance, cross = self.kernel(self._inducing, self._inducing) + jitter, self.kernel(self._inducing, points)
+        self._process = GaussianProcess.sparse(covariance, cross, self.kernel.noise, z)
 
     def predict(self, points: Points) -> Belief:
         """Mean and standard deviation of architectures' accuracies (to first order in the warp)."""
-        covariance = self.kernel(self._inducing, points)
-        mean = self._weights.astype(np.float32) @ covariance
-        explained = self._explained.astype(np.float32) @ covariance
-        variance = np.maximum(self.kernel.diagonal(points) - np.einsum("ij,ij->j", explained, explained), 1e-6)
+        cross = self.kernel(self._inducing.astype(points.features.dtype), points)
+        mean, variance = self._process.predict(cross, self.kernel.diagonal(points))
+        variance = np.maximum(variance.astype(np.float64), 1e-6)
         z = mean.astype(np.float64) * self._scale + self._centre
         slope = np.exp(-z)
         return Belief(
             self._top + self._unit * (1 - slope),
-            self._unit * slope * self._scale * np.sqrt(variance.astype(np.float64)),
+            self._unit * slope * self._scale * np.sqrt(variance),
         )
 
 
@@ -173,13 +155,13 @@ def _spread_out(points: Points, n: int) -> NDArray[np.int64]:
     if len(points) <= n:
         return np.arange(len(points))
     kernel = Kernel()
-    left = kernel.diagonal(points).astype(np.float64)
+    left = kernel.diagonal(points)
     factors: list[NDArray[np.float64]] = []
     rows: list[int] = []
     for _ in range(n):
-        row = int(np.argmax(left))
+        row = first_largest(left)
         rows.append(row)
-        covariance = kernel(points[[row]], points)[0].astype(np.float64)
+        covariance = kernel(points[[row]], points)[0]
         for factor in factors:
             covariance -= factor * factor[row]
         factors.append(covariance / np.sqrt(max(left[row], _JITTER)))
@@ -188,13 +170,16 @@ def _spread_out(points: Points, n: int) -> NDArray[np.int64]:
     return np.array(rows)
 
 
-def _mean_square(x: NDArray[np.float32]) -> NDArray[np.float32]:
+def _spread_of(values: NDArray[np.float64]) -> float:
+    """Standard deviation; 1 where all are the same but for rounding."""
+    spread = float(values.std())
+    return spread if spread > SAME * float(np.abs(values).max()) else 1.0
+
+
+def _mean_square(x: NDArray[Any]) -> NDArray[Any]:
     return (x * x).sum(axis=1) / max(x.shape[1], 1)
 
 
-def _matern(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Matern 3/2 of the distance in units in which two random architectures are 1 apart."""
-    dot = a @ b.T / max(a.shape[1], 1)
-    square = np.maximum((_mean_square(a)[:, None] + _mean_square(b)[None]) / 2 - dot, 0)
-    r = np.sqrt(3 * square)
-    return (1 + r) * np.exp(-r)
+def _distance(a: NDArray[Any], b: NDArray[Any]) -> NDArray[Any]:
+    """Squared distances ``(len(a), len(b))`` in units in which two random architectures are 1 apart."""
+    return (_mean_square(a)[:, None] + _mean_square(b)[None]) / 2 - a @ b.T / max(a.shape[1], 1)

@@ -1,4 +1,4 @@
-"""A family of synthetic devices: latencies that are linear in features of NAS-Bench-201, with noise."""
+"""Synthetic devices whose latency is linear in features of NAS-Bench-201; a made-up proxy and a target of timm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from nas_proxy.datasets import LatencyTable
+from nas_proxy.ranking.zoo import suggest_networks
 from nas_proxy.spaces import get_space
+from nas_proxy.spaces.timm_zoo import TimmZoo
 
 
 @dataclass(frozen=True)
@@ -35,3 +38,36 @@ def population() -> Population:
         return latency * np.exp(noise * np.random.default_rng(seed).standard_normal(len(archs)))
 
     return Population(space, archs, device)
+
+
+@pytest.fixture(scope="session")
+def some_of():
+    """The rows of a table of one device."""
+
+    def some(table, archs):
+        return LatencyTable("timm", tuple(archs), table.devices, table.latency_ms(table.devices[0], archs)[:, None])
+
+    return some
+
+
+@pytest.fixture(scope="session")
+def zoo():
+    return TimmZoo()
+
+
+@pytest.fixture(scope="session")
+def zoo_tables(zoo):
+    """A made-up proxy and a target that pays more for memory, both with noise and networks that are oddly slow."""
+    archs, rng = zoo.sample(300, seed=0), np.random.default_rng(0)
+    odd = np.exp(0.3 * rng.standard_normal(len(archs)))
+    macs, moved = zoo.costs("macs", archs), zoo.costs("bytes", archs)
+    proxy = (1e-9 * macs + 1e-8 * moved) * odd
+    target = (3e-9 * macs + 9e-8 * moved) * odd * np.exp(0.03 * rng.standard_normal(len(archs)))
+    return tuple(
+        LatencyTable("timm", tuple(archs), (name,), ms[:, None]) for name, ms in (("gpu", proxy), ("phone", target))
+    )
+
+
+@pytest.fixture(scope="session")
+def zoo_measured(zoo_tables, zoo, some_of):
+    return some_of(zoo_tables[1], suggest_networks(zoo_tables[0], 20, zoo))

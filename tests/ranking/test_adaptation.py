@@ -57,11 +57,13 @@ def test_predicts_milliseconds(proxy, population):
 
 
 def test_a_spike_does_not_spoil_the_ranking(proxy, population):
-    latency = population.device(macs=0.5, kernels=1, noise=0.02, seed=1)
-    which = proxy.suggest(population.archs, 20)
-    spiked = latency.copy()
-    spiked[which[[3, 11]]] *= 3
-    assert _agreement(_adapted(proxy, population, spiked), population, latency) > 0.97
+    rng, which, agreement = np.random.default_rng(0), proxy.suggest(population.archs, 20), []
+    for seed in range(16):
+        latency = population.device(macs=0.5, kernels=1, noise=0.02, seed=seed)
+        spiked = latency.copy()
+        spiked[which[rng.choice(20, 2, replace=False)]] *= 3
+        agreement.append(_agreement(_adapted(proxy, population, spiked), population, latency))
+    assert np.mean(agreement) > 0.97  # .976, with a standard deviation of .003 for one
 
 
 def test_three_measurements_keep_the_proxy_ranking(proxy, population):

@@ -11,6 +11,7 @@ from scipy import stats
 from nas_proxy import Monotonicity, ProxyLatencyModel, select_proxy
 from nas_proxy.errors import InputError
 from nas_proxy.ranking import Inputs, Posterior
+from nas_proxy.ranking._scale import Scale
 from nas_proxy.ranking.monotonicity import GOOD_ENOUGH, _clock_step, assess
 
 SEEDS = range(6)
@@ -72,17 +73,17 @@ def test_too_few_to_tell(population):
 
 
 @pytest.mark.parametrize(
-    ("uncertainty", "noise", "freedom", "log_unit", "verdict"),
+    ("uncertainty", "noise", "freedom", "scale", "verdict"),
     [
-        (0.01, 0.01, 15.0, None, "good enough: of two architectures, the faster is predicted faster 9"),
-        (0.06, 0.001, 15.0, None, r"about \d+ more measurements would bring Kendall's tau to 0.8"),
-        (1.0, 0.001, 15.0, None, "more than 160 further measurements would be needed; try another proxy"),
-        (0.01, 0.3, 15.0, None, "scatter by about 30% around the model: none would agree with them beyond .* 0.1"),
-        (0.01, 0.3, 15.0, 2.0, "scatter by about 82% around the model: none would agree with them beyond .* 0.1"),
-        (0.01, 0.3, 2.0, None, "20 measurements cannot tell noise from what the model lacks; take about 20 more"),
+        (0.01, 0.01, 15.0, "linear", "good enough: of two architectures, the faster is predicted faster 9"),
+        (0.06, 0.001, 15.0, "linear", r"about \d+ more measurements would bring Kendall's tau to 0.8"),
+        (1.0, 0.001, 15.0, "linear", "more than 160 further measurements would be needed; try another proxy"),
+        (0.01, 0.3, 15.0, "linear", "scatter by about 30% around the model: none would agree with them beyond .* 0.1"),
+        (0.01, 0.6, 15.0, "log", "scatter by about 82% around the model: none would agree with them beyond .* 0.09"),
+        (0.01, 0.3, 2.0, "linear", "20 measurements cannot tell noise from what the model lacks; take about 20 more"),
     ],
 )
-def test_verdict(uncertainty, noise, freedom, log_unit, verdict):
+def test_verdict(uncertainty, noise, freedom, scale, verdict):
     """A posterior of which everything is known: the proxy counts 0.1, a feature is uncertain."""
     rng = np.random.default_rng(0)
     population = Inputs(rng.standard_normal(300), np.zeros(300), rng.standard_normal((300, 1)))
@@ -95,7 +96,8 @@ def test_verdict(uncertainty, noise, freedom, log_unit, verdict):
         log_evidence=0.0,
         make_covariance=lambda: np.diag([0, 0, 0, uncertainty**2]),
     )
-    found = assess(posterior, rng.random(20), population, log_unit)
+    measured_ms = rng.random(20)
+    found = assess(posterior, Scale.of(scale, measured_ms), measured_ms, population)
     assert re.search(verdict, found.verdict), found
 
 

@@ -8,19 +8,20 @@ from digit_space import Digits
 from numpy.typing import NDArray
 
 from nas_proxy.search import surrogate
-from nas_proxy.search.surrogate import AccuracyModel, Encoder, Kernel, Points
+from nas_proxy.search.surrogate import AccuracyModel, Kernel, Points
+from nas_proxy.spaces.columns import Columns
 
 
-def data(space: Digits, n: int, seed: int = 0) -> tuple[Encoder, Points, NDArray[np.float64]]:
+def data(space: Digits, n: int, seed: int = 0) -> tuple[Columns, Points, NDArray[np.float64]]:
     archs = space.sample(n, seed)
-    encoder = Encoder(space, space.enumerate())
+    columns = Columns.of(space, space.enumerate())
     digits = space.encode(archs)
     accuracy = 80 - 60 * np.exp(-0.3 * digits.sum(axis=1)) + np.random.default_rng(seed).normal(0, 0.3, n)
-    return encoder, encoder(archs), accuracy
+    return columns, Points.of(columns, archs), accuracy
 
 
 def test_columns_are_standardised_and_told_once(small: Digits) -> None:
-    points = Encoder(small, small.enumerate())(small.enumerate())
+    points = Points.of(Columns.of(small, small.enumerate()), small.enumerate())
     assert points.features.shape[1] == len(small.choices) + 1  # 'twice' says what 'sum' says
     np.testing.assert_allclose((points.features**2).mean(axis=0), 1, rtol=1e-4)
     assert (points.choices**2).mean() == pytest.approx(1, rel=1e-4)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nas_proxy import zoo
 from nas_proxy.cli import app
 from nas_proxy.datasets import LatencyTable
+from nas_proxy.datasets.timm_costs import networks_in
 from nas_proxy.errors import InputError
+from nas_proxy.ranking.zoo import rank_zoo, suggest_networks
+from nas_proxy.ranking.zoo_csv import read_zoo_latencies
 
 
 def _run(*arguments):
@@ -19,26 +21,26 @@ def _run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def folder(tables, measured, tmp_path_factory):
+def folder(zoo_tables, zoo_measured, tmp_path_factory):
     """A folder with ``gpu.csv``, the proxy, ``phone.csv``, 20 measurements, and ``results.csv``, accuracies."""
     folder = tmp_path_factory.mktemp("zoo")
-    tables[0].to_csv(folder / "gpu.csv")
-    measured.to_csv(folder / "phone.csv")
-    top1 = np.random.default_rng(0).uniform(60, 90, len(tables[0])).round(3)
-    rows = (f"{arch.replace('@', '.tag,')},{percent}" for arch, percent in zip(tables[0].archs, top1, strict=True))
+    zoo_tables[0].to_csv(folder / "gpu.csv")
+    zoo_measured.to_csv(folder / "phone.csv")
+    top1 = np.random.default_rng(0).uniform(60, 90, len(zoo_tables[0])).round(3)
+    rows = (f"{arch.replace('@', '.tag,')},{percent}" for arch, percent in zip(zoo_tables[0].archs, top1, strict=True))
     (folder / "results.csv").write_text("\n".join(["model,img_size,top1", *rows, "unknown.tag,224,95"]) + "\n")
-    LatencyTable("timm", tables[0].archs, ("a", "b"), np.ones((300, 2))).to_csv(folder / "two.csv")
+    LatencyTable("timm", zoo_tables[0].archs, ("a", "b"), np.ones((300, 2))).to_csv(folder / "two.csv")
     return folder
 
 
-def test_suggest_fill_in_and_rank(tables, folder, tmp_path):
+def test_suggest_fill_in_and_rank(zoo_tables, folder, tmp_path):
     to_fill_in = tmp_path / "mine.csv"
     result = _run("zoo", "--proxy", folder / "gpu.csv", "--suggest", to_fill_in, "-n", 12)
     assert result.exit_code == 0, result.output
     lines = to_fill_in.read_text().splitlines()
     archs = [line.removesuffix(",") for line in lines if line.endswith(",")]
     assert len(set(archs)) == 12
-    filled = dict(zip(archs, tables[1].latency_ms("phone", archs), strict=True))
+    filled = dict(zip(archs, zoo_tables[1].latency_ms("phone", archs), strict=True))
     filled.pop(archs[3])  # one does not run there
     to_fill_in.write_text("\n".join(line + str(filled.get(line.removesuffix(","), "")) for line in lines))
 
@@ -89,7 +91,7 @@ def test_bad_input_is_one_message_and_touches_nothing(folder, monkeypatch, argum
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-def test_networks_the_zoo_lacks_are_traced_and_ranked(folder, measured, space, tmp_path):
+def test_networks_the_zoo_lacks_are_traced_and_ranked(folder, zoo_measured, zoo, tmp_path):
     pytest.importorskip("timm")
     table = tmp_path / "mine.csv"
     result = _run("zoo-trace", "resnet18@96", "resnet50@224", "resnet5O@224", "-o", table)
@@ -118,22 +120,22 @@ def test_zoo_trace_counts_what_ships(tmp_path):
 
 def test_what_zoo_trace_is_given(tmp_path):
     with pytest.raises(InputError, match="name and image size"):
-        zoo.networks_in(["resnet50"])
+        networks_in(["resnet50"])
     results = tmp_path / "results.csv"
     results.write_text("model,img_size,top1\nos:getcwd,224,80\n")
     with pytest.raises(InputError, match=r"names 'os:getcwd@224'.*A file cannot have code run"):
-        zoo.networks_in([str(results)])
+        networks_in([str(results)])
     with pytest.raises(InputError, match=r"absent\.csv"):
-        zoo.networks_in([str(tmp_path / "absent.csv")])
+        networks_in([str(tmp_path / "absent.csv")])
 
 
-def test_timms_tables_are_taken_too(space, measurements, some_of):
+def test_timms_tables_are_taken_too(zoo, measurements, some_of):
     folder = measurements("timm")
-    proxy = zoo.read_zoo_latencies(folder / "benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv", space)
+    proxy = read_zoo_latencies(folder / "benchmark-infer-amp-nchw-pt240-cu124-rtx3090.csv", zoo)
     assert len(proxy) > 1400
-    target = zoo.read_zoo_latencies(folder / "benchmark-infer-fp32-nchw-pt240-cpu-i9_10940x-dynamo.csv", space)
-    few = some_of(target, [arch for arch in zoo.suggest_networks(proxy, 25, space) if arch in target.archs][:20])
-    ranking = zoo.rank_zoo(proxy, few, space)
+    target = read_zoo_latencies(folder / "benchmark-infer-fp32-nchw-pt240-cpu-i9_10940x-dynamo.csv", zoo)
+    few = some_of(target, [arch for arch in suggest_networks(proxy, 25, zoo) if arch in target.archs][:20])
+    ranking = rank_zoo(proxy, few, zoo)
     assert len(ranking.networks) == len(proxy)
-    assert len(zoo.networks_in([str(folder / "results-imagenet.csv"), "resnet50@224"])) == 1193
-    assert set(zoo.networks_in(list(map(str, folder.glob("*.csv"))))) == set(space.choices["network"])
+    assert len(networks_in([str(folder / "results-imagenet.csv"), "resnet50@224"])) == 1193
+    assert set(networks_in(list(map(str, folder.glob("*.csv"))))) == set(zoo.choices["network"])
