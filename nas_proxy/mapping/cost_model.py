@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.errors import UnknownNameError
-from nas_proxy.mapping._counting import count
+from nas_proxy.mapping._counting import Counted, count, window_of
 from nas_proxy.mapping.accelerator import LEVELS, Accelerator
 from nas_proxy.mapping.layer import TENSORS, Layer
 from nas_proxy.mapping.mappings import Mappings
@@ -107,8 +107,14 @@ class CostModel:
             if np.isfinite(words)
         ]
         self._buffers = buffers
-        self._bounds = layer.bounds
-        self._stride, self._dilation = np.array(layer.stride), np.array(layer.dilation)
+        self._counted = Counted(
+            bounds=layer.bounds,
+            window=window_of(layer),
+            rows=accelerator.pe_rows,
+            cols=accelerator.pe_cols,
+            spatial_reduction=accelerator.spatial_reduction,
+            links=counting == "timeloop",
+        )
         self._natural = np.tile(np.arange(8), (1, 2, 1))
 
     def evaluate(self, mappings: Mappings) -> Costs:
@@ -122,13 +128,7 @@ class CostModel:
             mappings.order,
             self._natural if mappings.spatial_order is None else mappings.spatial_order,
             mappings.keep,
-            self._bounds,
-            self._stride,
-            self._dilation,
-            accelerator.pe_rows,
-            accelerator.pe_cols,
-            accelerator.spatial_reduction,
-            self.counting == "timeloop",
+            self._counted,
             accesses,
             tiles,
         )

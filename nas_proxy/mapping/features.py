@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nas_proxy.mapping._counting import footprint, visits_of
+from nas_proxy.mapping._counting import footprint, loops_of, visits_of, window_of
 from nas_proxy.mapping.layer import Layer
 from nas_proxy.mapping.mappings import Mappings
 
@@ -20,13 +20,12 @@ def features(layer: Layer, mappings: Mappings) -> NDArray[np.float64]:
     """Features ``(B, 35)``, binary logarithms: footprints and visits (reuse) by tensor and level, words that these two
     say cross each boundary, spatial and temporal sizes; and the bypass bits."""
     out = np.empty((len(mappings), _COLUMNS))
-    stride, dilation = np.array(layer.stride), np.array(layer.dilation)
-    _features(mappings.factors, mappings.order, mappings.keep, stride, dilation, out)
+    _features(mappings.factors, mappings.order, mappings.keep, window_of(layer), out)
     return out
 
 
 @_compiled
-def _features(factors, order, keep, stride, dilation, out):
+def _features(factors, order, keep, window, out):
     tiles = np.empty((3, 8), np.int64)
     loops, trips = np.empty(16, np.int64), np.empty(16, np.int64)
     for b in range(len(factors)):
@@ -38,23 +37,15 @@ def _features(factors, order, keep, stride, dilation, out):
             columns *= factors[b, 1, d]
             rows *= factors[b, 2, d]
             steps *= factors[b, 0, d] * factors[b, 3, d] * factors[b, 4, d]
-        count, outer = 0, 0
-        for level in range(1, -1, -1):
-            for i in range(8):
-                d = order[b, level, i]
-                if factors[b, 3 + level, d] > 1:
-                    loops[count], trips[count] = d, factors[b, 3 + level, d]
-                    count += 1
-            if level == 1:
-                outer = count
+        count, outer = loops_of(factors[b], order[b], loops, trips)
         from_dram, from_buffer, into_pes, kept = 0.0, 0.0, 0.0, 0.0
         column = 0
         for tensor in range(3):
             inner, _, _ = visits_of(tensor, loops, trips, count)
             far, _, _ = visits_of(tensor, loops, trips, outer)
-            one = footprint(tensor, tiles[0], stride, dilation)
-            array = footprint(tensor, tiles[1], stride, dilation)
-            buffer = footprint(tensor, tiles[2], stride, dilation)
+            one = footprint(tensor, tiles[0], window)
+            array = footprint(tensor, tiles[1], window)
+            buffer = footprint(tensor, tiles[2], window)
             dram = far * buffer if keep[b, tensor] else inner * array
             local = inner * array if keep[b, tensor] else 1.0
             from_dram += dram

@@ -20,12 +20,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from nas_proxy.mapping._counting import footprint
+from nas_proxy.mapping._counting import Window, footprint, window_of
 from nas_proxy.mapping.accelerator import Accelerator
 from nas_proxy.mapping.layer import DIMS, TENSORS, Layer
 from nas_proxy.mapping.mappings import SLOTS, Mappings
@@ -45,6 +46,29 @@ class Decision:
 
     label: str
     choices: int
+
+
+class _Limits(NamedTuple):
+    """What masks depend on: the prime factors that are placed, and what the accelerator has room for.
+
+    ``f`` prime factors, largest first in each dimension. A pool is the memory that one or several tensors share.
+    """
+
+    dims: NDArray[np.int64]
+    """``(f,)``, the dimension of each factor."""
+    primes: NDArray[np.int64]
+    """``(f,)``, the factors."""
+    keepable: NDArray[np.bool_]
+    """``(3, 2)``, whether W, I, O may go without the global buffer, and whether they may be kept there."""
+    allowed: NDArray[np.bool_]
+    """``(3, f)``, whether RF, X and Y may take a factor."""
+    sizes: NDArray[np.int64]
+    """``(2,)``, columns and rows of the array."""
+    pools: NDArray[np.float64]
+    """``(2, 3)``, words of each pool of RF and GLB."""
+    members: NDArray[np.int64]
+    """``(2, 3)``, the pool that W, I, O are in, at RF and GLB."""
+    window: Window
 
 
 class MappingSpace:
@@ -67,28 +91,33 @@ class MappingSpace:
         self.layer, self.accelerator = layer, accelerator
         self.bounds = np.array([_smooth(int(b)) if pad else int(b) for b in layer.bounds])
         factors = [(d, prime) for d, bound in enumerate(self.bounds) for prime in _primes(int(bound))]
-        self._dims = np.array([d for d, _ in factors], dtype=np.int64)
-        self._primes = np.array([prime for _, prime in factors], dtype=np.int64)
         self.decisions = (
             *(Decision(f"keep {t} in GLB", 2) for t in TENSORS),
             *(Decision(f"{DIMS[d]} factor {prime}", 5) for d, prime in factors),
             *(Decision(f"{level} {which} loop", 8) for level in ("GLB", "DRAM") for which in ("innermost", "second")),
         )
+        dims = np.array([d for d, _ in factors], dtype=np.int64)
+        primes = np.array([prime for _, prime in factors], dtype=np.int64)
         keep = accelerator.constraints.glb_keep
-        self._keepable = np.array([[keep.get(t) is not True, keep.get(t) is not False] for t in TENSORS])
-        self._allowed = np.array([accelerator.allowed(slot)[self._dims] for slot in ("RF", "X", "Y")]).reshape(3, -1)
-        self._sizes = np.array([accelerator.pe_cols, accelerator.pe_rows], dtype=np.int64)
-        pools = np.full((2, 3), np.inf)  # capacity of the pool of each tensor, by level
+        pools = np.full((2, 3), np.inf)
         members = np.zeros((2, 3), dtype=np.int64)
         for level, buffer in enumerate((accelerator.levels.RF, accelerator.levels.GLB)):
             for number, (tensors, words) in enumerate(buffer.pools):
                 for t in tensors:
                     members[level, TENSORS.index(t)] = number
                 pools[level, number] = words / (2 if buffer.double_buffered else 1)
-        self._pools, self._members = pools, members
-        self._stride, self._dilation = np.array(layer.stride), np.array(layer.dilation)
+        self._limits = _Limits(
+            dims=dims,
+            primes=primes,
+            keepable=np.array([[keep.get(t) is not True, keep.get(t) is not False] for t in TENSORS]),
+            allowed=np.array([accelerator.allowed(slot)[dims] for slot in ("RF", "X", "Y")]).reshape(3, -1),
+            sizes=np.array([accelerator.pe_cols, accelerator.pe_rows], dtype=np.int64),
+            pools=pools,
+            members=members,
+            window=window_of(layer),
+        )
         self._copies = [
-            3 + np.flatnonzero((self._dims == d) & (self._primes == prime))
+            3 + np.flatnonzero((dims == d) & (primes == prime))
             for d, prime in dict.fromkeys(factors)
             if factors.count((d, prime)) > 1
         ]
@@ -105,7 +134,8 @@ class MappingSpace:
     def families(self) -> list[NDArray[np.int64]]:
         """Decisions that are about one thing: the bypass bits, the factors of a dimension, the order of a level."""
         n = len(self)
-        by_dim = [3 + np.flatnonzero(self._dims == d) for d in np.unique(self._dims)]
+        dims = self._limits.dims
+        by_dim = [3 + np.flatnonzero(dims == d) for d in np.unique(dims)]
         return [np.arange(3), *by_dim, np.array([n - 4, n - 3]), np.array([n - 2, n - 1])]
 
     @property
@@ -134,15 +164,7 @@ class MappingSpace:
             np.ascontiguousarray(scores, dtype=np.float64),
             np.ascontiguousarray(turns, dtype=np.int64),
             choices,
-            self._dims,
-            self._primes,
-            self._keepable,
-            self._allowed,
-            self._sizes,
-            self._pools,
-            self._members,
-            self._stride,
-            self._dilation,
+            self._limits,
         )
         return self.canonical(choices)
 
@@ -170,19 +192,7 @@ class MappingSpace:
 
     def mask(self, choices: NDArray[np.int64], decision: int) -> NDArray[np.bool_]:
         """Allowed choices ``(8,)`` of ``decision``, when all decisions before it have been taken (in natural order)."""
-        return _mask(
-            np.ascontiguousarray(choices, dtype=np.int64),
-            decision,
-            self._dims,
-            self._primes,
-            self._keepable,
-            self._allowed,
-            self._sizes,
-            self._pools,
-            self._members,
-            self._stride,
-            self._dilation,
-        )
+        return _mask(np.ascontiguousarray(choices, dtype=np.int64), decision, self._limits)
 
     def canonical(self, choices: NDArray[np.int64]) -> NDArray[np.int64]:
         """The same mappings with the slots of identical copies sorted."""
@@ -196,7 +206,8 @@ class MappingSpace:
         """The mappings of assignments ``(B, n)``."""
         factors = np.empty((len(choices), 5, 8), dtype=np.int64)
         order = np.empty((len(choices), 2, 8), dtype=np.int64)
-        _decode(np.ascontiguousarray(choices, dtype=np.int64), self._dims, self._primes, _ORDERS, factors, order)
+        dims, primes = self._limits.dims, self._limits.primes
+        _decode(np.ascontiguousarray(choices, dtype=np.int64), dims, primes, _ORDERS, factors, order)
         return Mappings(factors, order, choices[:, :3].astype(bool))
 
     def choices(self, mappings: Mappings) -> NDArray[np.int64]:
@@ -297,34 +308,35 @@ def _pack(factors, order, keep, packed):
 
 
 @_compiled
-def _fits(tile, level, keep, pools, members, stride, dilation):
+def _fits(tile, level, keep, limits):
     """Whether the kept tensors of a tile fit the pools of a level."""
-    used = np.zeros(3)
+    used, members, pools = np.zeros(3), limits.members, limits.pools
     for tensor in range(3):
         if level == 0 or keep[tensor]:
-            used[members[level, tensor]] += footprint(tensor, tile, stride, dilation)
+            used[members[level, tensor]] += footprint(tensor, tile, limits.window)
     return used[0] <= pools[level, 0] and used[1] <= pools[level, 1] and used[2] <= pools[level, 2]
 
 
 @_compiled
-def _allow_factor(mask, state, d, prime, factor, keep, allowed, sizes, pools, members, stride, dilation):
-    """Slots (RF, X, Y, GLB, DRAM) that one more factor ``prime`` of dimension ``d`` can take.
+def _allow_factor(mask, state, factor, keep, limits):
+    """Slots (RF, X, Y, GLB, DRAM) that a prime factor can take.
 
     ``state``: (3, 8) and the array in use: tiles of one PE and of the buffer; row 2 holds columns and rows in use.
     """
+    d, prime = limits.dims[factor], limits.primes[factor]
     mask[:] = False
     mask[_DRAM] = True
     state[1, d] *= prime
-    buffer_fits = _fits(state[1], 1, keep, pools, members, stride, dilation)
+    buffer_fits = _fits(state[1], 1, keep, limits)
     state[1, d] //= prime
     if not buffer_fits:
         return
     mask[_GLB] = True
     for axis in range(2):
-        mask[_X + axis] = allowed[1 + axis, factor] and state[2, axis] * prime <= sizes[axis]
-    if allowed[0, factor]:
+        mask[_X + axis] = limits.allowed[1 + axis, factor] and state[2, axis] * prime <= limits.sizes[axis]
+    if limits.allowed[0, factor]:
         state[0, d] *= prime
-        mask[_RF] = _fits(state[0], 0, keep, pools, members, stride, dilation)
+        mask[_RF] = _fits(state[0], 0, keep, limits)
         state[0, d] //= prime
 
 
@@ -355,39 +367,22 @@ def _allow_order(mask, bounds, inner):
 
 
 @_compiled
-def _mask_one(
-    mask,
-    choices,
-    decision,
-    state,
-    temporal,
-    n,
-    dims,
-    primes,
-    keepable,
-    allowed,
-    sizes,
-    pools,
-    members,
-    stride,
-    dilation,
-):
+def _mask_one(mask, choices, decision, state, temporal, limits):
     """Mask of one decision given the state that earlier ones have led to."""
     mask[:] = False
+    orders = 3 + len(limits.dims)  # the first decision on loop orders
     if decision < 3:
-        mask[0], mask[1] = keepable[decision, 0], keepable[decision, 1]
-    elif decision < n - 4:
-        f = decision - 3
-        keep = choices[:3]
-        _allow_factor(mask, state, dims[f], primes[f], f, keep, allowed, sizes, pools, members, stride, dilation)
+        mask[0], mask[1] = limits.keepable[decision, 0], limits.keepable[decision, 1]
+    elif decision < orders:
+        _allow_factor(mask, state, decision - 3, choices[:3], limits)
     else:
-        place = decision - (n - 4)
+        place = decision - orders
         inner = choices[decision - 1] if place % 2 else -1
         _allow_order(mask, temporal[place // 2], inner)
 
 
 @_compiled
-def _fill(scores, turns, choices, dims, primes, keepable, allowed, sizes, pools, members, stride, dilation):
+def _fill(scores, turns, choices, limits):
     batch, n = choices.shape
     mask = np.empty(8, np.bool_)
     state = np.empty((3, 8), np.int64)
@@ -397,55 +392,22 @@ def _fill(scores, turns, choices, dims, primes, keepable, allowed, sizes, pools,
         temporal[:] = 1
         for turn in range(n):
             i = turns[b, turn]
-            _mask_one(
-                mask,
-                choices[b],
-                i,
-                state,
-                temporal,
-                n,
-                dims,
-                primes,
-                keepable,
-                allowed,
-                sizes,
-                pools,
-                members,
-                stride,
-                dilation,
-            )
+            _mask_one(mask, choices[b], i, state, temporal, limits)
             best = -1
             for c in range(8):
                 if mask[c] and (best < 0 or scores[b, i, c] > scores[b, i, best]):
                     best = c
             choices[b, i] = best
             if 3 <= i < n - 4:
-                _place(state, temporal, dims[i - 3], primes[i - 3], best)
+                _place(state, temporal, limits.dims[i - 3], limits.primes[i - 3], best)
 
 
 @_compiled
-def _mask(choices, decision, dims, primes, keepable, allowed, sizes, pools, members, stride, dilation):
-    n = len(dims) + 7
+def _mask(choices, decision, limits):
     mask = np.empty(8, np.bool_)
     state = np.ones((3, 8), np.int64)
     temporal = np.ones((2, 8), np.int64)
-    for i in range(3, min(decision, n - 4)):
-        _place(state, temporal, dims[i - 3], primes[i - 3], choices[i])
-    _mask_one(
-        mask,
-        choices,
-        decision,
-        state,
-        temporal,
-        n,
-        dims,
-        primes,
-        keepable,
-        allowed,
-        sizes,
-        pools,
-        members,
-        stride,
-        dilation,
-    )
+    for f in range(min(decision - 3, len(limits.dims))):
+        _place(state, temporal, limits.dims[f], limits.primes[f], choices[3 + f])
+    _mask_one(mask, choices, decision, state, temporal, limits)
     return mask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from typing import NamedTuple
 
 import numpy as np
 from numba import njit
@@ -16,6 +16,18 @@ from nas_proxy.scheduling.respect._policy import Keys
 __all__ = ["draw_orders"]
 
 
+class _Shares(NamedTuple):
+    """What drawing reads of an :class:`Instance`; the fields are described there."""
+
+    share: NDArray[np.float64]
+    cached: NDArray[np.float64]
+    made: NDArray[np.float64]
+    moved: NDArray[np.float64]
+    readers: NDArray[np.int64]
+    arriving: float
+    stages: int
+
+
 def draw_orders(
     problem: PipelineProblem, instance: Instance, keys: Keys, count: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
@@ -24,16 +36,15 @@ def draw_orders(
     Features are those of :class:`DecodingState`, scores those of :meth:`SchedulingPolicy.logits`.
     """
     orders = np.empty((count, problem.n), np.int64)
-    arrays = (instance.share, instance.cached, instance.made, instance.moved, instance.readers)
-    weights = tuple(np.ascontiguousarray(array) for array in astuple(keys))
-    _draw(orders, net(problem), arrays, instance.arriving, problem.stages, weights, rng)
+    shares = _Shares(*(getattr(instance, name) for name in _Shares._fields))
+    _draw(orders, net(problem), shares, keys, rng)
     return orders
 
 
 @njit(cache=True, fastmath={"reassoc", "contract"})
-def _draw(orders, net: Net, arrays, arriving, stages, weights, rng):
-    share, cached, made, moved, readers = arrays
-    key, last_key, move_weight, context_weight, score_weight, move_score = weights
+def _draw(orders, net: Net, shares: _Shares, keys: Keys, rng):
+    share, cached, made, moved, readers, arriving, stages = shares
+    key, last_key, move_weight, context_weight, score_weight, move_score = keys
     n, width = key.shape
     all_work, all_held = share.sum(), cached.sum()
     if all_work == 0:  # no unit takes time: nothing is done from first to last

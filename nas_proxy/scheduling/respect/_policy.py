@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +15,7 @@ from nas_proxy.scheduling.respect._features import CONTEXT_FEATURES, MOVE_FEATUR
 __all__ = ["Keys", "SchedulingPolicy"]
 
 
-@dataclass(frozen=True)
-class Keys:
+class Keys(NamedTuple):
     """What decoding needs of the policy, as arrays: per unit its key and its part of the next query, and the scorer."""
 
     unit: NDArray[np.float32]
@@ -65,7 +65,7 @@ class SchedulingPolicy(nn.Module):
         inputs = (torch.from_numpy(array)[None] for array in (instance.units, instance.before, instance.after))
         h = self.encode(*inputs)[0]
         weights = (self.move.weight.T, self.context.weight.T, self.score.weight[0], self.move_score.weight[0])
-        return Keys(self.key(h).numpy(), self.last(h).numpy(), *(weight.numpy() for weight in weights))
+        return Keys(*(tensor.contiguous().numpy() for tensor in (self.key(h), self.last(h), *weights)))
 
 
 @dataclass(frozen=True)
