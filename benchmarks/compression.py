@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._compression_policies import CELLS, Cell, load
-from nas_proxy import files
-from nas_proxy.compression import CompressionReport, Compressor, get_task, read_json, sweep, tasks, to_json
+from nas_proxy import extensions, files
+from nas_proxy.compression import CompressionReport, Compressor, read_json, sweep, to_json
 from nas_proxy.compression.sb3 import actor_network, episode_return, rollout_observations
 from nas_proxy.compression.sweep import render
 from nas_proxy.devices._machine import describe_machine
@@ -45,7 +45,7 @@ METHODS = (
 
 
 def own(name: str, methods: Sequence[str], console: Console) -> dict[str, Any]:
-    found = sweep(get_task(name), FOLDER / name, methods=methods)
+    found = sweep(extensions.get("policies", name), FOLDER / name, methods=methods)
     console.print(f"[bold]{name}[/]", *render(found), sep="\n", soft_wrap=True)
     chosen = found.chosen
     return {
@@ -231,7 +231,13 @@ def rl(console: Console, seeds: int, finished_only: bool) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--parts", nargs="+", choices=["own", "rl"], default=["own", "rl"])
-    parser.add_argument("--policies", nargs="+", choices=tasks(), default=tasks(), help="of the project's own")
+    parser.add_argument(
+        "--policies",
+        nargs="+",
+        choices=extensions.names("policies"),
+        default=extensions.names("policies"),
+        help="of the project's own",
+    )
     parser.add_argument("--methods", nargs="+", default=(), help="for them; all by default")
     parser.add_argument("--seeds", type=int, default=3, help="of trained policies, at most")
     parser.add_argument("--finished-only", action="store_true", help="show the trained policies that are done")

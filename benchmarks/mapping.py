@@ -27,11 +27,12 @@ from rich.table import Table
 
 from benchmarks.data import measurements
 from benchmarks.golden import read_architectures, read_layer, read_mapping
+from nas_proxy import extensions
 from nas_proxy.devices import get_device
 from nas_proxy.files import write_bytes, write_json, write_text
 from nas_proxy.mapping import CostModel, Layer, Problem, map_problem, parse_layer
 from nas_proxy.mapping.device import SpatialDevice, SpatialResult
-from nas_proxy.mapping.mappers import Mapper, get_mapper
+from nas_proxy.mapping.mappers import Mapper
 from nas_proxy.mapping.mappers.marl import MarlMapper, without_critic
 from nas_proxy.mapping.mappers.policy_gradient import PolicyGradientMapper
 from nas_proxy.mapping.problem import Objective
@@ -67,7 +68,7 @@ class Method:
 
 
 def _compared(name: str, budget: int, edp: int, latency: int, pairs: int = len(PAIRS)) -> Method:
-    return Method(partial(get_mapper, name), budget, {"edp": edp, "latency": latency}, pairs)
+    return Method(partial(extensions.get, "mappers", name), budget, {"edp": edp, "latency": latency}, pairs)
 
 
 def _ablation(make: Callable[[], Mapper], budget: int) -> Method:

@@ -27,18 +27,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._rewriting_networks import NETWORKS
-from nas_proxy import files
+from nas_proxy import extensions, files
 from nas_proxy.devices import get_device
 from nas_proxy.devices._machine import describe_machine
 from nas_proxy.graph import TensorGraph, from_torch
-from nas_proxy.rewriting import all_rules, apply, get_rule, structural_hash, verify_edit
+from nas_proxy.rewriting import apply, structural_hash, verify_edit
 from nas_proxy.rewriting._verify import relative_error
 from nas_proxy.rewriting.costs import EdgeTPUCost, MeasuredCost, PipelineCost, cost_for
 from nas_proxy.rewriting.costs.measured import default_table
 from nas_proxy.rewriting.optimising import verify_path
 from nas_proxy.rewriting.paired_speedup import compare_latency, session
 from nas_proxy.rewriting.planted import FAMILIES, planted
-from nas_proxy.rewriting.rewriters import Rewriter, Rewritten, get_rewriter
+from nas_proxy.rewriting.rewriters import Rewriter, Rewritten
 from nas_proxy.rewriting.rewriters.learned import LearnedRewriter
 from nas_proxy.rewriting.synthetic import random_graph
 from nas_proxy.rewriting.xrlflow import RewritingPolicy
@@ -57,12 +57,12 @@ def untrained() -> Rewriter:
 
 
 REWRITERS: dict[str, Callable[[], Rewriter]] = {
-    "greedy": lambda: get_rewriter("greedy"),
-    "beam": lambda: get_rewriter("beam"),
-    "random": lambda: get_rewriter("random"),
+    "greedy": lambda: extensions.get("rewriters", "greedy"),
+    "beam": lambda: extensions.get("rewriters", "beam"),
+    "random": lambda: extensions.get("rewriters", "random"),
     "untrained": untrained,
-    "egglog": lambda: get_rewriter("egglog"),
-    "learned": lambda: get_rewriter("learned"),
+    "egglog": lambda: extensions.get("rewriters", "egglog"),
+    "learned": lambda: extensions.get("rewriters", "learned"),
 }
 
 
@@ -170,7 +170,11 @@ def traps(seconds: float) -> dict[str, Any]:
                 applied = 0
                 for anchor in anchors:
                     node = next((n for n in forced.nodes if n.name == anchor), None)
-                    edit = next(iter(get_rule(rule).edits(forced, node)), None) if node is not None else None
+                    edit = (
+                        next(iter(extensions.get("rules", rule).edits(forced, node)), None)
+                        if node is not None
+                        else None
+                    )
                     if edit is not None and (rule != "merge-convolutions" or count > 0):
                         forced, applied = apply(forced, edit), applied + 1
                 count += applied
@@ -193,7 +197,7 @@ def simulated(name: str) -> dict[str, Any]:
     """Costs before and after for the spatial array, and the bottleneck of four Edge TPUs, told of it and not told."""
     _, graph = network(name)
     array = cost_for("eyeriss")
-    found = _search(get_rewriter("learned"), graph, array, "simulated")
+    found = _search(extensions.get("rewriters", "learned"), graph, array, "simulated")
     pipeline = get_device("edge-tpu-x4")
     told, alone = PipelineCost(pipeline), EdgeTPUCost(pipeline)  # type: ignore[arg-type]
     rows: dict[str, Any] = {
@@ -201,7 +205,7 @@ def simulated(name: str) -> dict[str, Any]:
         "bottleneck_before_ms": pipeline.latency(graph).bottleneck_ms,  # type: ignore[attr-defined]
     }  # fmt: skip
     for key, cost in (("told", told), ("not told", alone)):
-        result = _search(get_rewriter("learned"), graph, cost, "simulated")
+        result = _search(extensions.get("rewriters", "learned"), graph, cost, "simulated")
         rows[key] = {
             "searched_ms": [result.cost_before, result.cost_after], "by_rule": result.by_rule,
             "dp_bottleneck_ms": told.price(result.graph).total,
@@ -216,7 +220,7 @@ def simulated(name: str) -> dict[str, Any]:
 
 def numerics(applications: int) -> dict[str, Any]:
     """Random applications of random rules to random networks, each verified in float64."""
-    rng, rules = np.random.default_rng(TEST_SEED), all_rules()
+    rng, rules = np.random.default_rng(TEST_SEED), extensions.every("rules")
     by_rule: dict[str, int] = {}
     wrong, worst = [], 0.0
     while sum(by_rule.values()) < applications:

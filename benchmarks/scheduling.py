@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.data import measurements
-from nas_proxy import files, load_accuracies, scheduling
-from nas_proxy.scheduling import PipelineProblem, Scheduler, Tensor, get_scheduler, synthetic_problem
+from nas_proxy import extensions, files, load_accuracies, scheduling
+from nas_proxy.scheduling import PipelineProblem, Scheduler, Tensor, synthetic_problem
 from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.scheduling.respect._scheduler import SHIPPED
 
@@ -103,7 +103,7 @@ def outcomes(
         def compute(name: str = name, options: dict[str, Any] = options) -> Any:
             if not made:
                 made.append(problem())
-            return asdict(run(made[0], get_scheduler(name, **options)))
+            return asdict(run(made[0], extensions.get("schedulers", name, **options)))
 
         found[label] = Outcome(**kept(f"{key}/{label.replace(', ', '-').replace(' ', '_')}{suffix}", compute))
     return found
@@ -272,7 +272,7 @@ def real(console: Console) -> list[dict[str, Any]]:
             exact, learned = found["ideal_dp"], found["respect"]
             reference = min(o.bottleneck_ms for o in found.values())
             gaps = {name: o.bottleneck_ms / reference - 1 for name, o in found.items()}
-            alone = get_scheduler("dp").schedule(single).bottleneck_ms
+            alone = extensions.get("schedulers", "dp").schedule(single).bottleneck_ms
             row = {
                 "network": label, "stages": stages, "units": problem.n, "optimum_ms": exact.bottleneck_ms,
                 "optimum_proven": exact.optimal, "gaps": gaps, "cpu_ms": {k: 1e3 * o.cpu_s for k, o in found.items()},
@@ -293,19 +293,17 @@ def real(console: Console) -> list[dict[str, Any]]:
 def main() -> None:
     import torch
 
-    from nas_proxy.scheduling import register_scheduler
-
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--instances", type=int, help="networks a cell, instead of " + str(SIZES))
     parser.add_argument("--sizes", type=int, nargs="*", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--no-real", action="store_true")
     arguments = parser.parse_args()
-    register_scheduler("random-polished", "benchmarks._random_polished:RandomPolishedScheduler")
+    extensions.register("schedulers", "random-polished", "benchmarks._random_polished:RandomPolishedScheduler")
     console = Console(width=200)
     warm = synthetic_problem(30, np.random.default_rng(0), stages=4)
     for name, options in SYNTHETIC.values():  # imports and compilation are no solving time
-        get_scheduler(name, **options).schedule(warm)
+        extensions.get("schedulers", name, **options).schedule(warm)
     counts = {n: arguments.instances or SIZES[n] for n in arguments.sizes}
     result: dict[str, Any] = {"real": [] if arguments.no_real else real(console)}
     result["synthetic"] = synthetic(counts, console)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import data
+from nas_proxy import extensions
 from nas_proxy.cache import source_digest
 
 
@@ -50,6 +51,13 @@ def code_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
     yield change
     source_digest.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _own_registrations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test registers is forgotten after it."""
+    kept = {point: dict(entries) for point, entries in extensions._registered.items()}
+    monkeypatch.setattr(extensions, "_registered", kept)
 
 
 @pytest.fixture(scope="session", autouse=True)

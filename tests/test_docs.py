@@ -18,7 +18,6 @@ import yaml
 
 from nas_proxy import cli, resources
 from nas_proxy.devices import get_device
-from nas_proxy.registry import Registry
 from nas_proxy.search.settings import SearchSettings
 
 ROOT = Path(__file__).parents[1]
@@ -181,8 +180,6 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measu
     find = resources._folder
     monkeypatch.setattr(resources, "_folder", lambda kind: devices if kind == "devices" else find(kind))
     monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
-    # what a page registers is forgotten after it
-    monkeypatch.setattr(Registry, "register", lambda self, name, entry: monkeypatch.setitem(self._entries, name, entry))
     reader = Reader(folder, measurements)
     PREPARE.get(page.name, lambda _: None)(reader)
     for language, code in _blocks(page):

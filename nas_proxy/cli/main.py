@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from nas_proxy import files
+from nas_proxy import extensions, files
 from nas_proxy.errors import InputError, NasProxyError
 
 __all__ = ["app", "main"]
@@ -54,11 +55,12 @@ def doctor(
 @app.command("list")
 def list_names(
     kind: Annotated[str | None, typer.Argument(help="One of the kinds, to see what each of its names is.")] = None,
+    name: Annotated[str | None, typer.Argument(help="One of its names, to see what each of its options is.")] = None,
 ) -> None:
-    """List what is known by name: spaces, devices, configurations, mappers, schedulers, rewriters, ..."""
+    """List what is known by name, plug-ins included: spaces, devices, mappers, schedulers, rewriters, ..."""
     from nas_proxy.terminal import listing
 
-    Console().print(listing.render(kind))
+    Console().print(listing.render(kind, name))
 
 
 _SHAPE = Annotated[list[str], typer.Option("--shape", help="Of an input that the model leaves open: x=1,3,224,224.")]
@@ -393,16 +395,18 @@ def compress(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same policies.")] = 0,
 ) -> None:
     """Make a policy smaller: quantize, prune, distil; keep the smallest form that still does its work."""
-    from nas_proxy.compression import get_task, parse_method, sweep
+    from nas_proxy.compression import parse_method, sweep
     from nas_proxy.compression.sweep import render
     from nas_proxy.terminal.progress import show_progress
 
     if all_methods == bool(method):
         raise InputError("give --sweep to try the grid of methods, or --method, once or several times, to name some.")
     methods = [str(parse_method(text)) for text in method]  # refused before the policy's observations are made
-    folder = output or Path("runs") / f"compress-{policy.replace(':', '-')}"
+    folder = output or Path("runs") / ("compress-" + re.sub(r"[^\w.+-]+", "-", policy))
     with show_progress("compressing") as on_progress:
-        found = sweep(get_task(policy), folder, methods=methods, keep=keep, seed=seed, on_progress=on_progress)
+        found = sweep(
+            extensions.get("policies", policy), folder, methods=methods, keep=keep, seed=seed, on_progress=on_progress
+        )
     Console().print(*render(found), f"{folder}: sweep.csv, sweep.json, sweep.png", sep="\n", soft_wrap=True)
 
 

@@ -6,7 +6,7 @@ from nas_proxy.compression._method import Method, parse_method
 from nas_proxy.compression._onnx import Actor
 from nas_proxy.compression._report import CompressionReport, plot, read_json, to_csv, to_json
 from nas_proxy.compression._returns import Kept, Returns
-from nas_proxy.compression._task import PolicyNetwork, Task, get_task, register_task, tasks
+from nas_proxy.compression._task import PolicyNetwork, Task
 from nas_proxy.compression.sweep import GRID, Sweep, sweep
 
 __all__ = [
@@ -25,13 +25,10 @@ __all__ = [
     "Task",
     "Timing",
     "compress",
-    "get_task",
     "parse_method",
     "plot",
     "read_json",
-    "register_task",
     "sweep",
-    "tasks",
     "to_csv",
     "to_json",
 ]

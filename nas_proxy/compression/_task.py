@@ -1,9 +1,7 @@
-"""A policy with all that compressing it takes, and those that are known by name."""
+"""A policy with all that compressing it takes."""
 
 from __future__ import annotations
 
-import importlib
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +11,8 @@ import torch
 from torch import nn
 
 from nas_proxy.compression._returns import Evaluate
-from nas_proxy.errors import InputError
-from nas_proxy.registry import Registry
 
-__all__ = ["PolicyNetwork", "Task", "get_task", "register_task", "tasks"]
+__all__ = ["PolicyNetwork", "Task"]
 
 
 class PolicyNetwork(Protocol):
@@ -56,42 +52,3 @@ class Task:
     floor: float = 0.0
     methods: tuple[str, ...] = ()
     save: Callable[[nn.Module, Path, str], Path] | None = field(default=None, repr=False)
-
-
-_known: Registry[Callable[[], Task]] = Registry(
-    "policy",
-    {
-        "respect": "nas_proxy.compression.policies.respect:task",
-        "respect-published": "nas_proxy.compression.policies.published:task",
-        "rewriter": "nas_proxy.compression.policies.rewriter:task",
-    },
-)
-
-
-def register_task(name: str, entry: Callable[[], Task] | str) -> None:
-    """Make a policy known by name: a function without arguments, or ``"module:function"``."""
-    _known.register(name, entry)
-
-
-def tasks() -> list[str]:
-    """Names of all policies that are known."""
-    return list(_known)
-
-
-def get_task(name: str) -> Task:
-    """A policy by name, or by ``"module:function"``, a function without arguments that gives a :class:`Task`.
-
-    Raises:
-        UnknownNameError: no policy has the name.
-        InputError: there is no such module or function, or it gives something else.
-    """
-    module, separator, attribute = name.partition(":")
-    if not separator:
-        return _known.get(name)()
-    try:
-        made = operator.attrgetter(attribute)(importlib.import_module(module))()
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"{name}: {error}. Give module:function, importable from this folder.") from None
-    if not isinstance(made, Task):
-        raise InputError(f"{name} gives {type(made).__name__}: expected a nas_proxy.compression.Task.")
-    return made

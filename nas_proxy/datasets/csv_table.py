@@ -28,19 +28,57 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas_proxy import files
+from nas_proxy import extensions, files
 from nas_proxy.datasets._read import require_file
 from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
-from nas_proxy.errors import InputError, listed
+from nas_proxy.errors import InputError, UnknownNameError, listed
 from nas_proxy.spaces import get_space, space_text
 
 if TYPE_CHECKING:
     from nas_proxy.spaces import SearchSpace
 
-__all__ = ["read_accuracies", "read_archs", "read_latencies", "stated_space", "write_latencies"]
+__all__ = [
+    "CsvAccuracies",
+    "CsvLatencies",
+    "read_accuracies",
+    "read_archs",
+    "read_latencies",
+    "stated_space",
+    "write_latencies",
+]
 
 _log = logging.getLogger(__name__)
 _SPACE = re.compile(r"#\s*space:\s*(\S+)")
+
+
+@dataclass(frozen=True)
+class CsvLatencies:
+    """The project's CSV of latencies, written by ``nas-proxy measure`` or by hand.
+
+    Attributes:
+        space: the search space or its text; by default the one that the file states.
+    """
+
+    space: str | SearchSpace | None = None
+
+    def read(self, path: str | Path) -> LatencyTable:
+        """See :func:`read_latencies`."""
+        return read_latencies(path, self.space)
+
+
+@dataclass(frozen=True)
+class CsvAccuracies:
+    """The project's CSV of accuracies in percent.
+
+    Attributes:
+        space: the search space or its text; by default the one that the file states.
+    """
+
+    space: str | SearchSpace | None = None
+
+    def read(self, path: str | Path) -> AccuracyTable:
+        """See :func:`read_accuracies`."""
+        return read_accuracies(path, self.space)
 
 
 @dataclass(frozen=True)
@@ -108,15 +146,34 @@ def _space_of(path: Path, given: str | SearchSpace | None, stated: str | None) -
             f"{path}: of which search space are these architectures? Say so, or start the file with a line "
             "'# space: <name>'."
         )
-    if given is None and ":" in (stated or ""):
-        raise InputError(
-            f"{path}: is of {stated!r}, a space of your own. A file cannot have code run: name the space yourself."
-        )
-    space = get_space(given or stated or "") if given is None or isinstance(given, str) else given
-    if stated is not None and stated != space_text(space):
+    space = _named(path, stated) if given is None else get_space(given)
+    if stated is not None and stated != space_text(space) and not _names(stated, space):
         advice = "Leave the space out: the file states it." if isinstance(given, str) else "Use files of one space."
         raise InputError(f"{path}: holds architectures of {stated!r}, but is read as {space_text(space)!r}. {advice}")
     return space
+
+
+def _named(path: Path, stated: str | None) -> SearchSpace:
+    """The space that a file states, which must be known: a file cannot have code run."""
+    try:
+        return get_space(stated or "", trusted=False)
+    except UnknownNameError as error:
+        own = stated if ":" in str(stated) else "module:Class"
+        raise InputError(
+            f"{path}: is of the search space {stated!r}, which is not known here. If it is a space of your own, say "
+            f"so: --space {own} on the command line, space={own!r} in Python. ({error})"
+        ) from None
+
+
+def _names(stated: str, space: SearchSpace) -> bool:
+    """Whether a text means a space that the caller has named: by another of its names, or by its own."""
+    try:
+        name, parameters = extensions.parse_text(stated)
+        if name == space.name and name not in extensions.names("spaces"):
+            return space_text(space) == space_text(type(space)().with_parameters(**parameters))
+        return space_text(get_space(stated, trusted=False)) == space_text(space)
+    except InputError:
+        return False
 
 
 def _missing_column(path: Path, name: str, columns: tuple[str, ...]) -> InputError:

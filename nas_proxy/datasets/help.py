@@ -16,7 +16,7 @@ from nas_proxy.datasets._read import latencies, load_pt
 from nas_proxy.datasets.tables import LatencyTable
 from nas_proxy.errors import InputError
 
-__all__ = ["read_help", "read_nasbench201_index"]
+__all__ = ["HelpLatencies", "read_nasbench201_index"]
 
 
 def read_nasbench201_index(path: str | Path) -> tuple[str, ...]:
@@ -38,27 +38,30 @@ def _read_fbnet(path: Path) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(map(int, arch)) for arch in archs)
 
 
-def read_help(path: str | Path) -> LatencyTable:
-    """Read a folder of HELP's measurements.
+class HelpLatencies:
+    """A folder of HELP's measurements: NAS-Bench-201 or FBNet on 27 devices (Lee et al., NeurIPS 2021)."""
 
-    Raises:
-        InputError: a file is missing, damaged, of another length than the architectures, or holds a value that is no
-            latency (names the file and the row).
-    """
-    folder = Path(path)
-    space: str
-    archs: tuple[Any, ...]
-    if (folder / "str_arch2idx.pt").is_file():
-        space, archs = "nasbench201", read_nasbench201_index(folder / "str_arch2idx.pt")
-    elif (folder / "arch.pt").is_file():
-        space, archs = "fbnet", _read_fbnet(folder / "arch.pt")
-    else:
-        raise InputError(
-            f"{folder}: expected a folder of HELP's measurements, with 'str_arch2idx.pt' (NAS-Bench-201) or 'arch.pt' "
-            "(FBNet) beside 'latency/', found neither."
-        )
-    files = sorted((folder / "latency").glob("*.pt"))
-    if not files:
-        raise InputError(f"{folder / 'latency'}: expected files <device>.pt, found none.")
-    columns = [latencies(load_pt(file, "a list of latencies"), len(archs), str(file)) for file in files]
-    return LatencyTable(space, archs, tuple(file.stem for file in files), np.stack(columns, axis=1))
+    def read(self, path: str | Path) -> LatencyTable:
+        """Read a folder of HELP's measurements.
+
+        Raises:
+            InputError: a file is missing, damaged, of another length than the architectures, or holds a value that is
+                no latency (names the file and the row).
+        """
+        folder = Path(path)
+        space: str
+        archs: tuple[Any, ...]
+        if (folder / "str_arch2idx.pt").is_file():
+            space, archs = "nasbench201", read_nasbench201_index(folder / "str_arch2idx.pt")
+        elif (folder / "arch.pt").is_file():
+            space, archs = "fbnet", _read_fbnet(folder / "arch.pt")
+        else:
+            raise InputError(
+                f"{folder}: expected a folder of HELP's measurements, with 'str_arch2idx.pt' (NAS-Bench-201) or "
+                "'arch.pt' (FBNet) beside 'latency/', found neither."
+            )
+        files = sorted((folder / "latency").glob("*.pt"))
+        if not files:
+            raise InputError(f"{folder / 'latency'}: expected files <device>.pt, found none.")
+        columns = [latencies(load_pt(file, "a list of latencies"), len(archs), str(file)) for file in files]
+        return LatencyTable(space, archs, tuple(file.stem for file in files), np.stack(columns, axis=1))

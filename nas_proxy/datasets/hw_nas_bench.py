@@ -8,6 +8,7 @@ ms, in the order of ``config``, whose entries have the cell of NAS-Bench-201 in 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,35 +20,49 @@ from nas_proxy.datasets.tables import LatencyTable
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.spaces import SearchSpace, get_space
 
-__all__ = ["read_hw_nas_bench"]
+__all__ = ["HwNasBenchLatencies"]
 
 _SUFFIX = "_latency"
 
 
-def read_hw_nas_bench(path: str | Path, space: str = "nasbench201", dataset: str = "cifar10") -> LatencyTable:
-    """Read the latencies of one space and data set (image size and classes); nothing in the pickle is executed.
+@dataclass(frozen=True)
+class HwNasBenchLatencies:
+    """The pickle of HW-NAS-Bench (Li et al., ICLR 2021); nothing in it is executed.
 
-    Raises:
-        UnknownNameError: the file has no such space or data set; the message names the closest.
-        InputError: the file is missing, damaged, holds more than plain values, or lists do not fit ``config``.
+    Attributes:
+        space: the space in it, ``nasbench201`` or ``fbnet``.
+        dataset: images and classes: ``cifar10``, ``cifar100`` or ``ImageNet16-120``.
     """
-    data = load_numbers(path, "HW-NAS-Bench's table")
-    for what, name in (("search space", space), ("data set", dataset)):
-        if not isinstance(data, dict):
-            raise InputError(f"{path}: expected a dict of {what}s, found {type(data).__name__}.")
-        if name not in data:
-            raise UnknownNameError(f"{what} in {path}", name, data)
-        data = data[name]
-    if not isinstance(data, dict) or not isinstance(data.get("config"), list):
-        raise InputError(f"{path}: expected lists 'config' and '<device>{_SUFFIX}' for {space} on {dataset}.")
-    known = get_space(space)
-    archs = tuple(_arch(known, config, f"{path}: config, row {row}") for row, config in enumerate(data["config"]))
-    names = sorted(name for name in data if isinstance(name, str) and name.endswith(_SUFFIX))
-    if not names:
-        raise InputError(f"{path}: expected lists '<device>{_SUFFIX}', found {', '.join(map(str, data))}.")
-    columns = [latencies(data[name], len(archs), f"{path}: {name}") for name in names]
-    devices = tuple(name.removesuffix(_SUFFIX) for name in names)
-    return LatencyTable(space, archs, devices, np.stack(columns, axis=1))
+
+    space: str = "nasbench201"
+    dataset: str = "cifar10"
+
+    def read(self, path: str | Path) -> LatencyTable:
+        """Read the latencies of one space and data set (image size and classes); nothing in the pickle is executed.
+
+        Raises:
+            UnknownNameError: the file has no such space or data set; the message names the closest.
+            InputError: the file is missing, damaged, holds more than plain values, or lists do not fit ``config``.
+        """
+        data = load_numbers(path, "HW-NAS-Bench's table")
+        for what, name in (("search space", self.space), ("data set", self.dataset)):
+            if not isinstance(data, dict):
+                raise InputError(f"{path}: expected a dict of {what}s, found {type(data).__name__}.")
+            if name not in data:
+                raise UnknownNameError(f"{what} in {path}", name, data)
+            data = data[name]
+        if not isinstance(data, dict) or not isinstance(data.get("config"), list):
+            raise InputError(
+                f"{path}: expected lists 'config' and '<device>{_SUFFIX}' for {self.space} on {self.dataset}."
+            )
+        known = get_space(self.space)
+        archs = tuple(_arch(known, config, f"{path}: config, row {row}") for row, config in enumerate(data["config"]))
+        names = sorted(name for name in data if isinstance(name, str) and name.endswith(_SUFFIX))
+        if not names:
+            raise InputError(f"{path}: expected lists '<device>{_SUFFIX}', found {', '.join(map(str, data))}.")
+        columns = [latencies(data[name], len(archs), f"{path}: {name}") for name in names]
+        devices = tuple(name.removesuffix(_SUFFIX) for name in names)
+        return LatencyTable(self.space, archs, devices, np.stack(columns, axis=1))
 
 
 def _arch(space: SearchSpace, config: Any, where: str) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,35 +20,43 @@ from nas_proxy.datasets.tables import LatencyTable
 from nas_proxy.errors import InputError
 from nas_proxy.spaces import get_space
 
-__all__ = ["read_oneproxy"]
+__all__ = ["OneProxyLatencies"]
 
 _log = logging.getLogger(__name__)
 
 
-def read_oneproxy(path: str | Path, operators: Sequence[str] | None = None) -> LatencyTable:
-    """Read a folder of OneProxy's pickles; nothing in them is executed.
+@dataclass(frozen=True)
+class OneProxyLatencies:
+    """A folder of OneProxy's pickles (Lu et al., SIGMETRICS 2022): NAS-Bench-201; nothing in them is executed.
 
-    Args:
-        path: the folder.
-        operators: the operators in the order of the encoding's columns; by default in the order the literature uses
-            (none, skip_connect, nor_conv_1x1, nor_conv_3x3, avg_pool_3x3).
-
-    Raises:
-        InputError: a file is missing, damaged, holds more than numbers, or is of another length or form.
+    Attributes:
+        operators: in the order of the encoding's columns; by default that of the literature (none, skip_connect,
+            nor_conv_1x1, nor_conv_3x3, avg_pool_3x3).
     """
-    folder = Path(path)
-    archs = _decode(folder / "encode.pickle", operators)
-    files = sorted([*folder.glob("*.pickle"), *folder.glob("latency_data/*.pickle")], key=lambda file: file.stem)
-    files = [file for file in files if file.stem != "encode"]
-    if not files:
-        raise InputError(f"{folder}: expected latencies in files <device>.pickle beside encode.pickle, found none.")
-    columns = {file.stem: latencies(load_numbers(file, "a list of latencies"), len(archs), str(file)) for file in files}
-    first = {arch: row for row, arch in reversed(list(enumerate(archs)))}
-    if len(first) < len(archs):
-        _log.warning("%s: %d rows repeat an earlier cell and are left out", folder, len(archs) - len(first))
-    rows = sorted(first.values())
-    values = np.stack(list(columns.values()), axis=1)[rows]
-    return LatencyTable("nasbench201", tuple(archs[row] for row in rows), tuple(columns), values)
+
+    operators: Sequence[str] | None = None
+
+    def read(self, path: str | Path) -> LatencyTable:
+        """Read a folder of OneProxy's pickles; nothing in them is executed.
+
+        Raises:
+            InputError: a file is missing, damaged, holds more than numbers, or is of another length or form.
+        """
+        folder = Path(path)
+        archs = _decode(folder / "encode.pickle", self.operators)
+        files = sorted([*folder.glob("*.pickle"), *folder.glob("latency_data/*.pickle")], key=lambda file: file.stem)
+        files = [file for file in files if file.stem != "encode"]
+        if not files:
+            raise InputError(f"{folder}: expected latencies in files <device>.pickle beside encode.pickle, found none.")
+        columns = {
+            file.stem: latencies(load_numbers(file, "a list of latencies"), len(archs), str(file)) for file in files
+        }
+        first = {arch: row for row, arch in reversed(list(enumerate(archs)))}
+        if len(first) < len(archs):
+            _log.warning("%s: %d rows repeat an earlier cell and are left out", folder, len(archs) - len(first))
+        rows = sorted(first.values())
+        values = np.stack(list(columns.values()), axis=1)[rows]
+        return LatencyTable("nasbench201", tuple(archs[row] for row in rows), tuple(columns), values)
 
 
 def _decode(path: Path, operators: Sequence[str] | None) -> list[str]:

@@ -17,7 +17,7 @@ from nas_proxy.datasets._read import latencies, require_file
 from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
 from nas_proxy.errors import InputError
 
-__all__ = ["PretrainedWeights", "is_timm_benchmark", "read_timm", "read_timm_accuracies", "read_timm_weights"]
+__all__ = ["PretrainedWeights", "TimmAccuracies", "TimmLatencies", "is_timm_benchmark", "read_timm_weights"]
 
 _PREFIX = "benchmark-infer-"
 _BENCHMARK_COLUMNS = ("model", "infer_img_size", "infer_step_time", "infer_batch_size")
@@ -40,31 +40,35 @@ def is_timm_benchmark(path: str | Path) -> bool:
     return set(_BENCHMARK_COLUMNS) <= set(header)
 
 
-def read_timm(path: str | Path) -> LatencyTable:
-    """Time per image in ms of ``"model@size"`` on the devices of a benchmark CSV, or of all in a folder.
+class TimmLatencies:
+    """Inference benchmarks of timm's models on a device, in one CSV, or on several in a folder of them."""
 
-    Devices are named as the files, without ``benchmark-infer-``. Rows without a measurement are left out.
+    def read(self, path: str | Path) -> LatencyTable:
+        """Time per image in ms of ``"model@size"`` on the devices of a benchmark CSV, or of all in a folder.
 
-    Raises:
-        InputError: no such file, a column is missing, a measurement is not a positive number, or a row is there twice.
-    """
-    path = Path(path)
-    if path.is_dir():
-        tables = [read_timm(file) for file in sorted(path.glob(f"{_PREFIX}*.csv"))]
-        if not tables:
-            raise InputError(f"{path}: expected timm's benchmark tables, {_PREFIX}*.csv, found none.")
-        archs = tuple(dict.fromkeys(arch for table in tables for arch in table.archs))
-        values = np.full((len(archs), len(tables)), np.nan)
-        row = {arch: i for i, arch in enumerate(archs)}
-        for column, table in enumerate(tables):
-            values[[row[arch] for arch in table.archs], column] = table.values_ms[:, 0]
-        return LatencyTable("timm", archs, tuple(table.devices[0] for table in tables), values)
-    rows = _read(path, _BENCHMARK_COLUMNS).dropna(subset=list(_BENCHMARK_COLUMNS))
-    per_image = _numbers(path, rows, "infer_step_time") / _numbers(path, rows, "infer_batch_size")
-    archs = _archs(path, rows, "infer_img_size")
-    return LatencyTable(
-        "timm", archs, (path.stem.removeprefix(_PREFIX),), latencies(per_image, len(archs), str(path))[:, None]
-    )
+        Devices are named as the files, without ``benchmark-infer-``. Rows without a measurement are left out.
+
+        Raises:
+            InputError: no such file, a column is missing, a measurement is not a positive number, or a row is there
+                twice.
+        """
+        path = Path(path)
+        if path.is_dir():
+            tables = [self.read(file) for file in sorted(path.glob(f"{_PREFIX}*.csv"))]
+            if not tables:
+                raise InputError(f"{path}: expected timm's benchmark tables, {_PREFIX}*.csv, found none.")
+            archs = tuple(dict.fromkeys(arch for table in tables for arch in table.archs))
+            values = np.full((len(archs), len(tables)), np.nan)
+            row = {arch: i for i, arch in enumerate(archs)}
+            for column, table in enumerate(tables):
+                values[[row[arch] for arch in table.archs], column] = table.values_ms[:, 0]
+            return LatencyTable("timm", archs, tuple(table.devices[0] for table in tables), values)
+        rows = _read(path, _BENCHMARK_COLUMNS).dropna(subset=list(_BENCHMARK_COLUMNS))
+        per_image = _numbers(path, rows, "infer_step_time") / _numbers(path, rows, "infer_batch_size")
+        archs = _archs(path, rows, "infer_img_size")
+        return LatencyTable(
+            "timm", archs, (path.stem.removeprefix(_PREFIX),), latencies(per_image, len(archs), str(path))[:, None]
+        )
 
 
 def read_timm_weights(path: str | Path) -> list[PretrainedWeights]:
@@ -85,16 +89,19 @@ def read_timm_weights(path: str | Path) -> list[PretrainedWeights]:
     ]
 
 
-def read_timm_accuracies(path: str | Path) -> AccuracyTable:
-    """Top-1 accuracy of each network with the best of its pretrained weights.
+class TimmAccuracies:
+    """ImageNet top-1 of timm's pretrained models, from its results CSV."""
 
-    Raises:
-        InputError: as :func:`read_timm_weights`.
-    """
-    best: dict[str, float] = {}
-    for weights in read_timm_weights(path):
-        best[weights.arch] = max(best.get(weights.arch, 0.0), weights.top1)
-    return AccuracyTable("timm", tuple(best), np.array(list(best.values())))
+    def read(self, path: str | Path) -> AccuracyTable:
+        """Top-1 accuracy of each network with the best of its pretrained weights.
+
+        Raises:
+            InputError: as :func:`read_timm_weights`.
+        """
+        best: dict[str, float] = {}
+        for weights in read_timm_weights(path):
+            best[weights.arch] = max(best.get(weights.arch, 0.0), weights.top1)
+        return AccuracyTable("timm", tuple(best), np.array(list(best.values())))
 
 
 def _read(path: str | Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -2,7 +2,17 @@
 
 from nas_proxy.devices._base import Device, LatencyResult, get_device, register_device_kind
 from nas_proxy.devices._fan_out import Workers
+from nas_proxy.devices._runtimes import Runtime
 from nas_proxy.devices.exporting import export_onnx
 from nas_proxy.devices.measured_csv import measure
 
-__all__ = ["Device", "LatencyResult", "Workers", "export_onnx", "get_device", "measure", "register_device_kind"]
+__all__ = [
+    "Device",
+    "LatencyResult",
+    "Runtime",
+    "Workers",
+    "export_onnx",
+    "get_device",
+    "measure",
+    "register_device_kind",
+]

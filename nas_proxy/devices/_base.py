@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas_proxy import resources
+from nas_proxy import extensions, resources
 from nas_proxy.errors import InputError
-from nas_proxy.registry import Registry
 from nas_proxy.schema import load_yaml
 
 if TYPE_CHECKING:
@@ -76,23 +75,10 @@ class Device(ABC):
         return (type(self).__module__,)
 
 
-#: From (name, description) to a device. Kinds are imported on first use: a simulator is not needed to read a table.
-DeviceKind = Callable[[str, Mapping[str, Any]], Device]
-
-_kinds: Registry[DeviceKind] = Registry(
-    "device kind",
-    {
-        "host": "nas_proxy.devices.host:HostDevice.from_description",
-        "table": "nas_proxy.devices.table:TableDevice.from_description",
-        "spatial": "nas_proxy.mapping.device:SpatialDevice.from_description",
-        "edge-tpu": "nas_proxy.scheduling.device:EdgeTPUDevice.from_description",
-    },
-)
-
-
-def register_device_kind(kind: str, factory: DeviceKind | str) -> None:
-    """Make a kind of device known: ``factory(name, description)`` is called for YAML files with ``kind: <kind>``."""
-    _kinds.register(kind, factory)
+def register_device_kind(kind: str, factory: Any) -> None:
+    """:func:`nas_proxy.extensions.register` for the point ``"device_kinds"``: for YAML files with ``kind: <kind>``,
+    ``factory(name, description)`` makes the device of the file's name and fields."""
+    extensions.register("device_kinds", kind, factory)
 
 
 def get_device(name: str | Path) -> Device:
@@ -107,8 +93,10 @@ def get_device(name: str | Path) -> Device:
     path = resources.find("devices", name)
     description = load_yaml(path)
     if "kind" not in description:
-        raise InputError(f"{path}: the field 'kind' is missing: expected one of {', '.join(_kinds)}.")
-    return _kinds.get(description["kind"])(path.stem, _from_folder(description, path.parent))
+        known = ", ".join(extensions.names("device_kinds"))
+        raise InputError(f"{path}: the field 'kind' is missing: expected one of {known}.")
+    kind = str(description["kind"])  # data: it never names code
+    return extensions.get("device_kinds", kind, path.stem, _from_folder(description, path.parent), trusted=False)
 
 
 def _from_folder(description: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from nas_proxy import extensions
 from nas_proxy.devices._base import Device
 from nas_proxy.devices._machine import available_cores, describe_machine
-from nas_proxy.devices._runtimes import runtimes
+from nas_proxy.devices._runtimes import Runtime
 from nas_proxy.devices._timing import Clock, MeasuredLatency, Protocol, take_turns
 from nas_proxy.errors import InputError
 from nas_proxy.schema import Spec, parse
@@ -27,7 +28,7 @@ class HostSpec(Spec):
     """A YAML file with ``kind: host``."""
 
     kind: Literal["host"]
-    runtime: str = Field(description="torch (eager, inference mode) or onnxruntime (CPU provider)")
+    runtime: str = Field(description="torch, onnxruntime, or another of `nas-proxy list runtimes`")
     threads: int = Field(1, ge=1, description="threads a network runs on")
     precision: Literal["float32", "bfloat16"] = "float32"
     batch_size: int = Field(1, ge=1, description="inputs in the batch whose latency is measured")
@@ -43,13 +44,14 @@ class HostDevice(Device):
         InputError: the runtime has no such precision, or the machine not as many cores as threads are asked for.
     """
 
+    Spec = HostSpec
     timed = True
 
     def __init__(self, name: str, spec: HostSpec) -> None:
         super().__init__(name)
         self.spec = spec
         self.batch = spec.protocol.networks_in_turn
-        self._runtime = runtimes.get(spec.runtime)
+        self._runtime: Runtime = extensions.get("runtimes", spec.runtime)
         self._runtime.require(name)
         if spec.precision not in self._runtime.precisions:
             raise InputError(
@@ -65,7 +67,9 @@ class HostDevice(Device):
     @classmethod
     def from_description(cls, name: str, description: Mapping[str, Any]) -> HostDevice:
         """The device of a YAML file."""
-        return cls(name, parse(HostSpec, description, f"device {name!r}"))
+        spec = parse(HostSpec, description, f"device {name!r}")
+        extensions.stated("runtimes", spec.runtime)
+        return cls(name, spec)
 
     def describe(self) -> dict[str, Any]:
         return {

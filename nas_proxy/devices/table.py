@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import model_validator
 
+from nas_proxy import extensions
 from nas_proxy.datasets import LatencyTable, load_latencies
 from nas_proxy.devices._base import Device, LatencyResult
 from nas_proxy.errors import InputError, listed
@@ -56,6 +57,8 @@ class TableDevice(Device):
         InputError: the table has several devices and none is named.
     """
 
+    Spec = TableSpec
+
     def __init__(self, name: str, table: LatencyTable, device: str | None = None) -> None:
         super().__init__(name)
         if device is None:
@@ -73,11 +76,13 @@ class TableDevice(Device):
     def from_description(cls, name: str, description: Mapping[str, Any]) -> TableDevice:
         """The device of a YAML file."""
         spec = parse(TableSpec, description, f"device {name!r}")
+        if spec.space is not None:
+            extensions.stated("spaces", spec.space)
         if spec.csv is not None:
             table = LatencyTable.from_csv(spec.csv, spec.space)
         else:
             assert spec.dataset is not None  # the spec has one of the two
-            table = load_latencies(spec.dataset.format, spec.dataset.path)
+            table = load_latencies(extensions.stated("latency_formats", spec.dataset.format), spec.dataset.path)
             if spec.space not in {None, table.space}:
                 raise InputError(f"device {name!r}: the data set is of {table.space!r}, not of {spec.space!r}.")
         return cls(name, table, spec.device)

@@ -12,6 +12,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from nas_proxy import extensions
 from nas_proxy.cache import Records, default_folder, digest, source_digest
 from nas_proxy.devices import Device, LatencyResult, Workers, get_device
 from nas_proxy.devices._fan_out import parallel
@@ -23,11 +24,8 @@ from nas_proxy.finalists.table import Finalist, FinalistTable
 from nas_proxy.finalists.targets import Outcome, on_edge_tpu, on_host, on_spatial
 from nas_proxy.graph import TensorGraph, from_torch
 from nas_proxy.mapping.device import SpatialDevice
-from nas_proxy.mapping.mappers import get_mapper
 from nas_proxy.mapping.problem import OBJECTIVES, Objective
 from nas_proxy.rewriting.costs import GraphCost, MeasuredCost, SpatialCost, cost_for
-from nas_proxy.rewriting.rewriters import get_rewriter
-from nas_proxy.scheduling import get_scheduler
 from nas_proxy.scheduling.device import EdgeTPUDevice
 from nas_proxy.spaces import SearchSpace, get_space, space_text
 
@@ -92,7 +90,7 @@ def evaluate_finalists(
     space = space if isinstance(space, SearchSpace) else get_space(space)
     settings = _Settings(rewriter, whole_number(rewriting_evaluations, "rewriting_evaluations"), measure_seconds, seed)
     if rewriter is not None:
-        get_rewriter(rewriter)
+        extensions.get("rewriters", rewriter)
     folder = default_folder() if cache is None else Path(cache)
     given = [target if isinstance(target, Device) else get_device(target) for target in targets]
     devices = [_prepared(device, mapper, evaluations, objective, scheduler, seed, folder) for device in given]
@@ -142,7 +140,7 @@ def _prepared(
         own = {"mapper": mapper, "evaluations": evaluations, "objective": objective}
         return device.replaced(**{k: v for k, v in own.items() if v is not None}, seed=seed, cache=folder)
     if isinstance(device, EdgeTPUDevice):
-        get_scheduler(scheduler or device.scheduler)
+        extensions.get("schedulers", scheduler or device.scheduler)
         return EdgeTPUDevice(device.name, device.chip, devices=device.devices, scheduler=scheduler or device.scheduler)
     return device
 
@@ -159,7 +157,7 @@ def _require(texts: Sequence[str], devices: Sequence[Device]) -> None:
         if isinstance(device, SpatialDevice):
             if device.objective not in OBJECTIVES:
                 raise UnknownNameError("objective", device.objective, OBJECTIVES)
-            initial = get_mapper(device.mapper).initial
+            initial = extensions.get("mappers", device.mapper).initial
             if device.evaluations < initial:
                 raise InputError(f"mapper {device.mapper!r} starts with {initial} evaluations: give at least as many.")
 
@@ -184,7 +182,7 @@ def _key(space: SearchSpace, text: str, device: Device, settings: _Settings) -> 
 
 def _identity(space: SearchSpace, text: str, device: Device, settings: _Settings) -> tuple[Any, ...]:
     """Which network on which device, by which code."""
-    rewriter = [type(get_rewriter(settings.rewriter)).__module__] if settings.rewriter else []
+    rewriter = [type(extensions.get("rewriters", settings.rewriter)).__module__] if settings.rewriter else []
     code = source_digest(*_CODE, *device.modules(), type(space).__module__, *rewriter)
     return space_text(space), text, device.describe(), code
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nas_proxy import extensions
 from nas_proxy.cache import Records, digest
 from nas_proxy.graph import TensorGraph
-from nas_proxy.rewriting import Edit, apply, get_rule
+from nas_proxy.rewriting import Edit, apply
 from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.optimising import verify_path
-from nas_proxy.rewriting.rewriters import get_rewriter
 
 __all__ = ["Cheaper", "rewrite"]
 
@@ -46,7 +46,7 @@ def rewrite(
     path = known.get(name) if known is not None else None
     if path is not None and (retraced := _retrace(graph, path)) is not None:
         return Cheaper(retraced, dict(Counter(rule for rule, _, _ in path)), 0)
-    found = get_rewriter(rewriter).rewrite(graph, cost, evaluations=evaluations, seed=seed)
+    found = extensions.get("rewriters", rewriter).rewrite(graph, cost, evaluations=evaluations, seed=seed)
     verify_path(graph, found)
     if known is not None and (places := _places(graph, found.edits)) is not None:
         known.put(name, places)
@@ -76,7 +76,9 @@ def _retrace(graph: TensorGraph, places: list[list[Any]]) -> TensorGraph | None:
 
 
 def _edits(graph: TensorGraph, rule: str, anchor: str) -> list[Edit]:
-    return [edit for node in graph.nodes if node.name == anchor for edit in get_rule(rule).edits(graph, node)]
+    return [
+        edit for node in graph.nodes if node.name == anchor for edit in extensions.get("rules", rule).edits(graph, node)
+    ]
 
 
 def _looks(edit: Edit) -> tuple[Any, ...]:

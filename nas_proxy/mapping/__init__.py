@@ -3,7 +3,7 @@
 from nas_proxy.mapping.accelerator import Accelerator
 from nas_proxy.mapping.cost_model import CostModel, Costs
 from nas_proxy.mapping.layer import Layer, parse_layer
-from nas_proxy.mapping.mappers import get_mapper, map_problem, register_mapper
+from nas_proxy.mapping.mappers import map_problem
 from nas_proxy.mapping.mappings import Mappings, loop_nest
 from nas_proxy.mapping.problem import Problem, SearchResult
 
@@ -15,9 +15,7 @@ __all__ = [
     "Mappings",
     "Problem",
     "SearchResult",
-    "get_mapper",
     "loop_nest",
     "map_problem",
     "parse_layer",
-    "register_mapper",
 ]

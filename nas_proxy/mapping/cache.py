@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from nas_proxy import extensions
 from nas_proxy.cache import Records, digest, source_digest
 from nas_proxy.mapping.accelerator import Accelerator
 from nas_proxy.mapping.cost_model import CostModel
 from nas_proxy.mapping.layer import Layer
-from nas_proxy.mapping.mappers import get_mapper
 from nas_proxy.mapping.mappings import Mappings
 from nas_proxy.mapping.problem import Problem, SearchResult
 
@@ -75,7 +75,7 @@ class MappingCache:
 
 def _key(problem: Problem, mapper: str, seed: int) -> str:
     search = problem.objective, problem.max_cycles, problem.budget, mapper, seed
-    code = source_digest("nas_proxy.mapping", type(get_mapper(mapper)).__module__)
+    code = source_digest("nas_proxy.mapping", type(extensions.get("mappers", mapper)).__module__)
     return digest(_shape(problem.model.layer), *search, code)
 
 

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from nas_proxy import extensions
 from nas_proxy.devices._base import Device, LatencyResult, get_device
 from nas_proxy.errors import InputError, whole_number
 from nas_proxy.graph import TensorGraph
 from nas_proxy.mapping.accelerator import Accelerator
 from nas_proxy.mapping.cache import MappingCache
 from nas_proxy.mapping.layer import Layer, parse_layer
-from nas_proxy.mapping.mappers import get_mapper, map_problem
+from nas_proxy.mapping.mappers import map_problem
 from nas_proxy.mapping.network import Operator, operators_of
 from nas_proxy.mapping.problem import Objective, Problem, SearchResult
 from nas_proxy.schema import parse
@@ -84,6 +85,8 @@ class SpatialDevice(Device):
         InputError: ``evaluations`` are fewer than the mapper starts with.
     """
 
+    Spec = _Description
+
     def __init__(
         self,
         name: str,
@@ -97,7 +100,7 @@ class SpatialDevice(Device):
         cache: Path | None = None,
     ) -> None:
         super().__init__(name)
-        least = get_mapper(mapper).initial  # what is wrong is an error now, not after the first layers
+        least = extensions.get("mappers", mapper).initial  # what is wrong is an error now, not after the first layers
         if whole_number(evaluations, f"device {name}: evaluations", least=1) < least:
             raise InputError(
                 f"device {name}: mapper {mapper!r} starts with {least} evaluations, found evaluations: {evaluations}."
@@ -117,6 +120,7 @@ class SpatialDevice(Device):
             InputError: a field is missing, unknown or out of range; names it and the closest.
         """
         parsed = parse(_Description, description, f"device {name}")
+        extensions.stated("mappers", parsed.mapper)
         return cls(name, parsed, mapper=parsed.mapper, evaluations=parsed.evaluations, objective=parsed.objective)
 
     def describe(self) -> dict[str, Any]:
@@ -125,7 +129,7 @@ class SpatialDevice(Device):
         return {"name": self.name, **search, "seed": self.seed, **accelerator}
 
     def modules(self) -> tuple[str, ...]:
-        return "nas_proxy.mapping", type(get_mapper(self.mapper)).__module__
+        return "nas_proxy.mapping", type(extensions.get("mappers", self.mapper)).__module__
 
     def replaced(self, **changes: Any) -> SpatialDevice:
         """The same accelerator with some arguments changed; it has mapped nothing yet."""

@@ -10,7 +10,7 @@ from nas_proxy.ranking.monotonicity import Monotonicity
 from nas_proxy.ranking.pareto import hypervolume, pareto_front
 from nas_proxy.ranking.proxy import ProxyLatencyModel
 from nas_proxy.ranking.selection import select_proxy
-from nas_proxy.ranking.target import AdaptationMethod, TargetLatencyModel, method_names, register_method
+from nas_proxy.ranking.target import AdaptationMethod, TargetLatencyModel
 
 __all__ = [
     "AdaptationMethod",
@@ -21,8 +21,6 @@ __all__ = [
     "ProxyLatencyModel",
     "TargetLatencyModel",
     "hypervolume",
-    "method_names",
     "pareto_front",
-    "register_method",
     "select_proxy",
 ]

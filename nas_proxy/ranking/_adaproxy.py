@@ -11,10 +11,18 @@ from numpy.typing import NDArray
 from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
 from nas_proxy.ties import first_smallest
 
-__all__ = ["fit_adaproxy"]
+__all__ = ["AdaProxy", "fit_adaproxy"]
 
 _PENALTIES = np.logspace(-4, 4, 33)
 _FREE = 1e4
+
+
+class AdaProxy:
+    """AdaProxy (Lu et al., SIGMETRICS 2022), for comparison: the proxy's weights, scaled, each a little changed."""
+
+    def fit(self, inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) -> Posterior:
+        """See :class:`nas_proxy.ranking.AdaptationMethod`."""
+        return fit_adaproxy(inputs, y, known)
 
 
 def fit_adaproxy(inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) -> Posterior:

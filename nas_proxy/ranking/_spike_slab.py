@@ -23,7 +23,7 @@ from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
 from nas_proxy.ranking._robust import ROUNDS, first_inflation, noise_inflation
 from nas_proxy.ties import SAME, largest
 
-__all__ = ["SAME_EVIDENCE", "Prior", "fit_bayes"]
+__all__ = ["SAME_EVIDENCE", "Bayes", "Prior", "fit_bayes"]
 
 SAME_EVIDENCE = 1e-6
 """Log evidences up to so far apart are equal."""
@@ -54,6 +54,15 @@ class Prior:
     residual_counts: float = 0.1
     features: int = 64
     kept: int = 64
+
+
+@dataclass(frozen=True)
+class Bayes(Prior):
+    """Bayesian regression on the proxy and the space, averaged over what may differ; options are its prior."""
+
+    def fit(self, inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) -> Posterior:
+        """See :class:`nas_proxy.ranking.AdaptationMethod`."""
+        return fit_bayes(inputs, y, known, self)
 
 
 @dataclass(frozen=True)

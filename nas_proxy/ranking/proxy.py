@@ -15,7 +15,7 @@ from nas_proxy.ranking._measurements import checked
 from nas_proxy.ranking._posterior import Inputs, ProxyKnowledge
 from nas_proxy.ranking._robust import RobustRidge
 from nas_proxy.ranking._scale import Scale, ScaleName
-from nas_proxy.ranking.target import TargetLatencyModel
+from nas_proxy.ranking.target import AdaptationMethod, TargetLatencyModel
 from nas_proxy.spaces import SearchSpace, get_space
 from nas_proxy.spaces.columns import Columns
 
@@ -99,7 +99,9 @@ class ProxyLatencyModel:
         rows = np.column_stack([inputs.proxy, inputs.columns * np.sqrt(self.columns.share)])
         return candidates[d_optimal(rows, n, _DESIGN_NOISE)]
 
-    def adapt(self, archs: Sequence[Any], latency_ms: ArrayLike, method: str = "bayes") -> TargetLatencyModel:
+    def adapt(
+        self, archs: Sequence[Any], latency_ms: ArrayLike, method: str | AdaptationMethod = "bayes"
+    ) -> TargetLatencyModel:
         """Adapt to a target from a handful of its measurements: ``n`` architectures and latencies in ms, ``(n,)``.
 
         Args:

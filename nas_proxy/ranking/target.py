@@ -2,47 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from nas_proxy import extensions
 from nas_proxy.ranking._measurements import checked
 from nas_proxy.ranking._posterior import Inputs, Posterior, ProxyKnowledge
 from nas_proxy.ranking._robust import DEGREES_OF_FREEDOM, HALF_WIDTH
 from nas_proxy.ranking._scale import Scale, ScaleName
 from nas_proxy.ranking.monotonicity import ARCHITECTURES, Monotonicity, assess
-from nas_proxy.registry import Registry
 from nas_proxy.spaces import SearchSpace
 
-__all__ = ["AdaptationMethod", "Proxy", "TargetLatencyModel", "method_names", "register_method", "unmeasured"]
-
-AdaptationMethod = Callable[[Inputs, NDArray[np.float64], ProxyKnowledge], Posterior]
-
-_methods: Registry[AdaptationMethod] = Registry(
-    "adaptation method",
-    {
-        "bayes": "nas_proxy.ranking._spike_slab:fit_bayes",
-        "adaproxy": "nas_proxy.ranking._adaproxy:fit_adaproxy",
-    },
-)
+__all__ = ["AdaptationMethod", "Proxy", "TargetLatencyModel", "unmeasured"]
 
 
-def method_names() -> list[str]:
-    """Names of the adaptation methods."""
-    return list(_methods)
+@runtime_checkable
+class AdaptationMethod(Protocol):
+    """How a target's few measurements become a model of it. The same measurements give the same model."""
 
+    def fit(self, inputs: Inputs, y: NDArray[np.float64], known: ProxyKnowledge) -> Posterior:
+        """The model of a target.
 
-def register_method(name: str, method: AdaptationMethod | str) -> None:
-    """Make an adaptation method known to :meth:`ProxyLatencyModel.adapt`.
-
-    It is called with the inputs of the ``n`` measured architectures, their latencies in units of their mean, ``(n,)``,
-    and what is known of the proxy. ``nas_proxy.testing.adaptation`` has the tests that it must pass.
-    """
-    _methods.register(name, method)
+        Args:
+            inputs: of the ``n`` measured architectures.
+            y: their latencies in units of their mean, ``(n,)``.
+            known: what the proxy's own measurements say.
+        """
+        ...
 
 
 class Proxy(Protocol):
@@ -63,12 +54,14 @@ class Proxy(Protocol):
 class TargetLatencyModel:
     """A model of a target device's latency, made by :meth:`ProxyLatencyModel.adapt`."""
 
-    def __init__(self, proxy: Proxy, archs: Sequence[Any], latency_ms: ArrayLike, method: str) -> None:
-        fit = _methods.get(method)
+    def __init__(
+        self, proxy: Proxy, archs: Sequence[Any], latency_ms: ArrayLike, method: str | AdaptationMethod
+    ) -> None:
+        chosen: AdaptationMethod = extensions.get("methods", method)
         latency_ms = checked(proxy.space, archs, latency_ms, "the target's latencies")
         self.proxy, self.method, self.archs = proxy, method, list(archs)
         self.latency_ms, self.scale = latency_ms, Scale.of(proxy.scale, latency_ms)
-        self.posterior = fit(proxy.inputs(archs), self.scale.y(latency_ms), proxy.knowledge)
+        self.posterior = chosen.fit(proxy.inputs(archs), self.scale.y(latency_ms), proxy.knowledge)
 
     def predict(self, archs: Sequence[Any], return_std: bool = False) -> Any:
         """Latencies in ms, ``(n,)``; with ``return_std`` also the standard deviation of a measurement, ``(n,)``."""

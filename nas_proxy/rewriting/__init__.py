@@ -1,7 +1,7 @@
 """Equivalent, cheaper networks: substitutions of a tensor graph, found by search for a target device's cost."""
 
 from nas_proxy.rewriting._edit import Edit, Patch, apply
-from nas_proxy.rewriting._rule import Rule, all_rules, get_rule, register_rule, rule
+from nas_proxy.rewriting._rule import Rule, rule
 from nas_proxy.rewriting._structure import structural_hash
 from nas_proxy.rewriting._verify import Verification, verify, verify_edit
 
@@ -10,11 +10,8 @@ __all__ = [
     "Patch",
     "Rule",
     "Verification",
-    "all_rules",
     "apply",
-    "get_rule",
     "register_environments",
-    "register_rule",
     "rule",
     "structural_hash",
     "verify",

@@ -1,4 +1,4 @@
-"""What a substitution rule is, and those that are known by name."""
+"""What a substitution rule is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from nas_proxy.graph import Node, TensorGraph
-from nas_proxy.registry import Registry
 from nas_proxy.rewriting._edit import Edit, Patch
 
-__all__ = ["Rule", "all_rules", "get_rule", "register_rule", "rule"]
+__all__ = ["Rule", "rule"]
 
 #: Writes substitutions at one node to fresh patches: ``find(graph, node, new_patch)`` yields one patch for each.
 Find = Callable[[TensorGraph, Node, Callable[[], Patch]], Iterable[Patch]]
@@ -33,6 +32,11 @@ class Rule:
     find: Find
     radius: int = 3
 
+    @property
+    def says(self) -> str:
+        """A sentence on what it does."""
+        return self.find.__doc__ or self.helps
+
     def edits(self, graph: TensorGraph, node: Node) -> Iterator[Edit]:
         """The substitutions at a node, none where the preconditions do not hold."""
         if node.domain in ("", "ai.onnx") and (not self.operators or node.operator in self.operators):
@@ -40,40 +44,6 @@ class Rule:
                 yield patch.done()
 
 
-_known: Registry[Rule] = Registry("rewrite rule")
-
-
 def rule(name: str, operators: str, helps: str, *, radius: int = 3) -> Callable[[Find], Rule]:
-    """Make a function a rule and register it; ``operators`` are separated by blanks."""
-
-    def wrap(find: Find) -> Rule:
-        made = Rule(name, helps, frozenset(operators.split()), find, radius)
-        register_rule(made)
-        return made
-
-    return wrap
-
-
-def register_rule(made: Rule) -> None:
-    """Make a rule known by its name."""
-    _known.register(made.name, made)
-
-
-def get_rule(name: str) -> Rule:
-    """A rule by name.
-
-    Raises:
-        UnknownNameError: no such rule; the message names the closest.
-    """
-    _load()
-    return _known.get(name)
-
-
-def all_rules() -> tuple[Rule, ...]:
-    """All rules, by name."""
-    _load()
-    return tuple(_known.get(name) for name in _known)
-
-
-def _load() -> None:
-    import nas_proxy.rewriting.rules  # noqa: F401  # registers the shipped ones
+    """Make a function a rule; ``operators`` are separated by blanks."""
+    return lambda find: Rule(name, helps, frozenset(operators.split()), find, radius)

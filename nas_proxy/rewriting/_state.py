@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from nas_proxy import extensions
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._edit import Edit, apply
-from nas_proxy.rewriting._rule import Rule, all_rules
+from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._structure import structural_hash
 from nas_proxy.rewriting.costs import GraphCost, Priced
 from nas_proxy.rewriting.costs._base import changed_nodes
@@ -78,6 +79,6 @@ def start(graph: TensorGraph, cost: GraphCost, rules: Sequence[Rule] | None = No
             f"graph {graph.name!r} is of opset {version}, rewriting needs {_OLDEST_OPSET} or later: convert it with "
             "onnx.version_converter.convert_version(model, 18)."
         )
-    rules = all_rules() if rules is None else tuple(rules)
+    rules = extensions.every("rules") if rules is None else tuple(rules)
     found = {node.name: tuple(e for rule in rules for e in rule.edits(graph, node)) for node in graph.nodes}
     return RewriteState(cost.price(graph), cost, rules, {name: edits for name, edits in found.items() if edits})

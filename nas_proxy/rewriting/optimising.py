@@ -10,15 +10,15 @@ from pathlib import Path
 from rich.console import Group
 from rich.table import Table
 
+from nas_proxy import extensions
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.graph import Subgraph, TensorGraph, from_onnx, save_onnx
 from nas_proxy.rewriting._edit import apply
-from nas_proxy.rewriting._rule import get_rule
 from nas_proxy.rewriting._structure import structural_hash
 from nas_proxy.rewriting._verify import verify_edit
 from nas_proxy.rewriting.costs import MeasuredCost, cost_for
 from nas_proxy.rewriting.paired_speedup import PairedSpeedup, compare_latency
-from nas_proxy.rewriting.rewriters import Rewritten, get_rewriter
+from nas_proxy.rewriting.rewriters import Rewriter, Rewritten
 
 __all__ = ["Optimised", "left_alone", "optimise", "render", "rewrite_file", "verify_path"]
 
@@ -48,7 +48,7 @@ def optimise(
     graph: TensorGraph,
     target: str | Path = "host-onnxruntime",
     *,
-    rewriter: str = "learned",
+    rewriter: str | Rewriter = "learned",
     evaluations: int = 2000,
     seconds: float | None = None,
     seed: int = 0,
@@ -57,17 +57,18 @@ def optimise(
     """Find a cheaper equivalent of a network for a device, prove every step, and measure it where that is possible.
 
     Raises:
-        UnknownNameError: no such device or rewriter; the message names the closest.
+        UnknownNameError: no such device, rewriter or option of it; the message names the closest.
         InputError: a device that graphs cannot be priced on, or a graph of too old an opset.
     """
     cost = cost_for(target)
     limits = {"evaluations": evaluations, "seconds": seconds, "seed": seed}
-    found = get_rewriter(rewriter).rewrite(graph, cost, **limits)
+    chosen: Rewriter = extensions.get("rewriters", rewriter)
+    found = chosen.rewrite(graph, cost, **limits)
     unknown, refused, measured = left_alone(graph), "", None
     if isinstance(cost, MeasuredCost):
         candidates = [found]
-        if rewriter != "greedy":  # operators' times are a model too: what little greedy changes may be the faster
-            candidates.append(get_rewriter("greedy").rewrite(graph, cost, **limits))
+        if chosen.name != "greedy":  # operators' times are a model too: what little greedy changes may be the faster
+            candidates.append(extensions.get("rewriters", "greedy").rewrite(graph, cost, **limits))
         cost.save()
         found, measured, refused = _fastest(graph, candidates, measure_seconds)
     return Optimised(found, verify_path(graph, found), measured, refused, unknown)
@@ -135,7 +136,7 @@ def rewrite_file(model: Path, output: Path, target: str, **options) -> Optimised
 
 def _helps(name: str) -> str:
     try:
-        return get_rule(name).helps
+        return extensions.get("rules", name).helps
     except UnknownNameError:  # not a rule by itself, but what a rewriter made of several
         return ""
 

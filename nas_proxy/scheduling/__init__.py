@@ -1,6 +1,6 @@
 """A network on a pipeline of devices: exact, learned and commercial ways to cut it into stages."""
 
-from nas_proxy.scheduling._base import Scheduler, get_scheduler, register_scheduler, schedulers
+from nas_proxy.scheduling._base import Scheduler
 from nas_proxy.scheduling._problem import HOST, DoesNotFitError, PipelineProblem, Schedule, Tensor, evaluate
 from nas_proxy.scheduling.synthetic import synthetic_problem
 
@@ -12,10 +12,7 @@ __all__ = [
     "Scheduler",
     "Tensor",
     "evaluate",
-    "get_scheduler",
     "register_environments",
-    "register_scheduler",
-    "schedulers",
     "synthetic_problem",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,8 +34,8 @@ class IdealDPScheduler:
 
     max_ideals: int = 6_000
     strict: bool = False
-    name: str = "ideal_dp"
-    never_worse_than_dp: bool = True
+    name: ClassVar[str] = "ideal_dp"
+    never_worse_than_dp: ClassVar[bool] = True
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
         try:
@@ -43,8 +43,8 @@ class IdealDPScheduler:
         except TooManyIdealsError:
             if self.strict:
                 raise
-            found = DPScheduler(orders=20, name=self.name).schedule(problem)
-            return replace(found, bound_ms=problem.lower_bound_ms)
+            found = DPScheduler(orders=20).schedule(problem)
+            return replace(found, scheduler=self.name, bound_ms=problem.lower_bound_ms)
         schedule = evaluate(problem, _best_chain(problem, ideals), self.name)
         return replace(schedule, bound_ms=schedule.bottleneck_ms, optimal=True)
 
@@ -120,16 +120,16 @@ class MILPScheduler:
 
     time_limit_s: float = 60.0
     gap: float = 1e-4
-    name: str = "milp"
-    never_worse_than_dp: bool = True
+    name: ClassVar[str] = "milp"
+    never_worse_than_dp: ClassVar[bool] = True
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
         from scipy.optimize import milp
 
-        heuristic = DPScheduler(orders=20, name=self.name)
+        heuristic = DPScheduler(orders=20)
         if problem.stages == 1:
             only = heuristic.schedule(problem)
-            return replace(only, bound_ms=only.bottleneck_ms, optimal=True)
+            return replace(only, scheduler=self.name, bound_ms=only.bottleneck_ms, optimal=True)
         model = _Model(problem)
         result = milp(
             model.objective, integrality=model.integrality, bounds=model.bounds, constraints=model.constraints(),
@@ -154,7 +154,7 @@ class MILPScheduler:
         best = min(found, key=lambda schedule: schedule.bottleneck_ms)
         bound = min(bound, best.bottleneck_ms)
         optimal = best.bottleneck_ms - bound <= max(self.gap, _TOLERANCE) * best.bottleneck_ms
-        return replace(best, bound_ms=bound, optimal=optimal)
+        return replace(best, scheduler=self.name, bound_ms=bound, optimal=optimal)
 
 
 class _Model:

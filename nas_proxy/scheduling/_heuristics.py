@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,8 +20,8 @@ class CompilerScheduler:
     A segment is closed before it exceeds the share ``parameters / stages``; the last takes the rest.
     """
 
-    name: str = "compiler"
-    never_worse_than_dp: bool = False
+    name: ClassVar[str] = "compiler"
+    never_worse_than_dp: ClassVar[bool] = False
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
         share = problem.parameter_bytes.sum() / problem.stages
@@ -41,8 +42,8 @@ class DPScheduler:
 
     orders: int = 1
     seed: int = 0
-    name: str = "dp"
-    never_worse_than_dp: bool = True
+    name: ClassVar[str] = "dp"
+    never_worse_than_dp: ClassVar[bool] = True
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
         orders = np.array([problem.order])

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
+from nas_proxy import extensions
 from nas_proxy.devices._base import Device, LatencyResult
 from nas_proxy.errors import InputError
 from nas_proxy.graph import Node, TensorGraph, annotate
-from nas_proxy.scheduling._base import get_scheduler
 from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
 from nas_proxy.schema import Spec, parse
 
@@ -68,6 +68,8 @@ class EdgeTPUDevice(Device):
     charged nothing.
     """
 
+    Spec = _Description
+
     def __init__(self, name: str, chip: EdgeTPUSpec, *, devices: int = 1, scheduler: str = "respect") -> None:
         super().__init__(name)
         self.chip, self.devices, self.scheduler = chip, devices, scheduler
@@ -80,6 +82,7 @@ class EdgeTPUDevice(Device):
             InputError: a field is missing, unknown or out of range; names it.
         """
         parsed = parse(_Description, description, f"device {name}")
+        extensions.stated("schedulers", parsed.scheduler)
         return cls(name, parsed.chip, devices=parsed.devices, scheduler=parsed.scheduler)
 
     def describe(self) -> dict[str, Any]:
@@ -91,7 +94,7 @@ class EdgeTPUDevice(Device):
         }
 
     def modules(self) -> tuple[str, ...]:
-        return "nas_proxy.scheduling", type(get_scheduler(self.scheduler)).__module__
+        return "nas_proxy.scheduling", type(extensions.get("schedulers", self.scheduler)).__module__
 
     def latency(self, network: TensorGraph) -> PipelineResult:
         """Schedules the network on the device's pipeline and says what that takes.
@@ -108,7 +111,7 @@ class EdgeTPUDevice(Device):
             )
         units = self.units(network)
         problem = PipelineProblem.from_graph(network, self, self.devices)
-        schedule = get_scheduler(self.scheduler if self.devices > 1 else "dp").schedule(problem)
+        schedule = extensions.get("schedulers", self.scheduler if self.devices > 1 else "dp").schedule(problem)
         stages: list[list[str]] = [[] for _ in range(self.devices)]
         for unit, stage in zip(units, schedule.stage_of, strict=True):
             stages[stage] += [node.name for node in unit.nodes]

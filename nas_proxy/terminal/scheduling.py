@@ -11,10 +11,10 @@ from rich.console import Group
 from rich.markup import escape
 from rich.table import Table
 
+from nas_proxy import extensions
 from nas_proxy.devices import get_device
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph, annotate
-from nas_proxy.scheduling._base import get_scheduler
 from nas_proxy.scheduling._problem import PipelineProblem
 from nas_proxy.scheduling.device import PRECISION, EdgeTPUDevice, PipelineResult
 
@@ -39,7 +39,7 @@ def schedule_on(graph: TensorGraph, device: str | Path, scheduler: str | None = 
     if not isinstance(pipeline, EdgeTPUDevice):
         raise InputError(f"{pipeline.name} is no pipeline of Edge TPUs: give edge-tpu-x4, or your own of that kind.")
     if scheduler is not None:
-        get_scheduler(scheduler)  # says which there are
+        extensions.get("schedulers", scheduler)  # says which there are
         pipeline = EdgeTPUDevice(pipeline.name, pipeline.chip, devices=pipeline.devices, scheduler=scheduler)
     result = pipeline.latency(graph)
     costs = {cost.node.name: cost for cost in annotate(graph, PRECISION).costs}
@@ -59,8 +59,8 @@ def schedule_on(graph: TensorGraph, device: str | Path, scheduler: str | None = 
     if pipeline.devices > 1:
         lines.append(f"slowest stage: {result.bottleneck_ms:.2f} ms, {_proven(result)}")
         problem = PipelineProblem.from_graph(graph, pipeline, pipeline.devices)
-        compiler = get_scheduler("compiler").schedule(problem).bottleneck_ms
-        alone = get_scheduler("dp").schedule(replace(problem, stages=1)).bottleneck_ms
+        compiler = extensions.get("schedulers", "compiler").schedule(problem).bottleneck_ms
+        alone = extensions.get("schedulers", "dp").schedule(replace(problem, stages=1)).bottleneck_ms
         lines.append(
             f"throughput: {compiler / result.bottleneck_ms:.2f} x the compiler's (equal shares of parameters), "
             f"{alone / result.bottleneck_ms:.2f} x one device"

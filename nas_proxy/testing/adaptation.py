@@ -2,7 +2,7 @@
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_my_method(check):
-    check(my_method)
+    check(MyMethod())
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _SAMPLED = np.arange(_N)
 def check_shapes(method: AdaptationMethod) -> None:
     """One coefficient for each input, one held-out prediction for each measurement, nothing infinite."""
     inputs, latency, known = _problem()
-    found = method(inputs[_SAMPLED], latency[_SAMPLED], known)
+    found = method.fit(inputs[_SAMPLED], latency[_SAMPLED], known)
     assert found.coefficients.shape == (inputs.matrix.shape[1],)
     assert found.held_out.shape == found.held_out_sd.shape == (_N,)
     assert (found.held_out_sd > 0).all(), "a held-out prediction without uncertainty"
@@ -58,7 +58,7 @@ def check_shapes(method: AdaptationMethod) -> None:
 def check_covariance(method: AdaptationMethod) -> None:
     """The covariance is symmetric and has no negative variance."""
     inputs, latency, known = _problem()
-    covariance = method(inputs[_SAMPLED], latency[_SAMPLED], known).covariance
+    covariance = method.fit(inputs[_SAMPLED], latency[_SAMPLED], known).covariance
     assert covariance.shape == (inputs.matrix.shape[1],) * 2
     size = np.abs(covariance).max()
     assert np.allclose(covariance, covariance.T, atol=1e-9 * size), "the covariance is not symmetric"
@@ -68,15 +68,15 @@ def check_covariance(method: AdaptationMethod) -> None:
 def check_determinism(method: AdaptationMethod) -> None:
     """The same measurements give the same model."""
     inputs, latency, known = _problem()
-    one, other = (method(inputs[_SAMPLED], latency[_SAMPLED], known) for _ in range(2))
+    one, other = (method.fit(inputs[_SAMPLED], latency[_SAMPLED], known) for _ in range(2))
     assert np.array_equal(one.coefficients, other.coefficients)
 
 
 def check_order(method: AdaptationMethod) -> None:
     """The order of the measurements does not matter."""
     inputs, latency, known = _problem()
-    forwards = method(inputs[_SAMPLED], latency[_SAMPLED], known)
-    backwards = method(inputs[_SAMPLED[::-1]], latency[_SAMPLED[::-1]], known)
+    forwards = method.fit(inputs[_SAMPLED], latency[_SAMPLED], known)
+    backwards = method.fit(inputs[_SAMPLED[::-1]], latency[_SAMPLED[::-1]], known)
     assert np.allclose(inputs.matrix @ forwards.coefficients, inputs.matrix @ backwards.coefficients, atol=1e-6)
     assert np.allclose(forwards.held_out, backwards.held_out[::-1], atol=1e-6)
 
@@ -85,7 +85,7 @@ def check_shifted_proxy(method: AdaptationMethod) -> None:
     """A target that is its proxy but slower and with an overhead is predicted as well as it can be measured."""
     inputs, _, known = _problem()
     latency = 1 + 0.2 * inputs.proxy
-    found = method(inputs[_SAMPLED], latency[_SAMPLED], known)
+    found = method.fit(inputs[_SAMPLED], latency[_SAMPLED], known)
     error = inputs.matrix @ found.coefficients - latency
     assert error.std() < 0.1 * latency.std(), "the proxy's own ranking is not found"
 
@@ -94,7 +94,7 @@ def check_held_out(method: AdaptationMethod) -> None:
     """Held-out predictions err as predictions of what was not measured do, not less."""
     inputs, latency, known = _problem()
     latency = latency + 0.05 * np.random.default_rng(1).standard_normal(len(latency))
-    found = method(inputs[_SAMPLED], latency[_SAMPLED], known)
+    found = method.fit(inputs[_SAMPLED], latency[_SAMPLED], known)
     rest = np.setdiff1d(np.arange(_POPULATION), _SAMPLED)
     error = (inputs.matrix @ found.coefficients - latency)[rest]
     held_out = found.held_out - latency[_SAMPLED]

@@ -1,5 +1,6 @@
 """What every scheduler must satisfy. In your tests::
 
+from nas_proxy import extensions
 from nas_proxy.testing.schedulers import CHECKS
 
 @pytest.mark.parametrize("check", CHECKS)
@@ -15,6 +16,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from nas_proxy import extensions
 from nas_proxy.scheduling import (
     HOST,
     DoesNotFitError,
@@ -22,7 +24,6 @@ from nas_proxy.scheduling import (
     Scheduler,
     Tensor,
     evaluate,
-    get_scheduler,
     synthetic_problem,
 )
 
@@ -75,7 +76,7 @@ def check_schedules_are_feasible_and_priced_truly(scheduler: Scheduler) -> None:
 
 def check_claims_hold(scheduler: Scheduler) -> None:
     """A bound is below the bottleneck, and what is called optimal is not beaten by the exact scheduler."""
-    exact = get_scheduler("ideal_dp", max_ideals=20_000)
+    exact = extensions.get("schedulers", "ideal_dp", max_ideals=20_000)
     for problem in [chain(6), wide(7)]:
         schedule, best = scheduler.schedule(problem), exact.schedule(problem)
         assert best.optimal
@@ -88,7 +89,7 @@ def check_claims_hold(scheduler: Scheduler) -> None:
 
 def check_never_worse_than_dp(scheduler: Scheduler) -> None:
     """At least as good as cutting the execution order, unless the scheduler is declared a baseline."""
-    dp = get_scheduler("dp")
+    dp = extensions.get("schedulers", "dp")
     for problem in _problems() if scheduler.never_worse_than_dp else []:
         assert scheduler.schedule(problem).bottleneck_ms <= dp.schedule(problem).bottleneck_ms * (1 + 1e-9)
 

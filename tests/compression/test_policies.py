@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 import torch
 
+from nas_proxy import extensions
 from nas_proxy.compression import compress
 from nas_proxy.compression._observations import Observations, tensors
 from nas_proxy.compression._pruning import prune
 from nas_proxy.compression.policies import published, respect, rewriter
 from nas_proxy.errors import InputError
-from nas_proxy.rewriting.rewriters import get_rewriter
 from nas_proxy.rewriting.xrlflow import load_policy as load_rewriter
 from nas_proxy.rewriting.xrlflow import observe
 from nas_proxy.rewriting.xrlflow._policy import collate
-from nas_proxy.scheduling import get_scheduler, synthetic_problem
+from nas_proxy.scheduling import synthetic_problem
 from nas_proxy.scheduling.respect import load_policy as load_scheduler
 from nas_proxy.scheduling.respect._features import encode
 from nas_proxy.scheduling.respect._published import PublishedScheduler, load_published
@@ -125,7 +125,7 @@ def test_pruned_networks_are_policies_of_less_width(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_small_scheduler_is_within_one_per_cent() -> None:
     """Bottlenecks over those of the full policy, on networks that neither was trained or chosen on."""
-    full, small = get_scheduler("respect"), get_scheduler("respect-small")
+    full, small = extensions.get("schedulers", "respect"), extensions.get("schedulers", "respect-small")
     ratios = []
     for seed in range(10):
         problem = synthetic_problem(30, np.random.default_rng(900_000 + seed))
@@ -137,7 +137,7 @@ def test_small_scheduler_is_within_one_per_cent() -> None:
 @pytest.mark.slow
 def test_small_rewriter_is_within_one_per_cent() -> None:
     """What is left of the cost, over what the full policy leaves."""
-    full, small = get_rewriter("learned"), get_rewriter("learned-small")
+    full, small = extensions.get("rewriters", "learned"), extensions.get("rewriters", "learned-small")
     ratios = []
     for seed in range(6):
         first = rewriter._episode(np.random.default_rng(900_000 + seed)).first

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from nas_proxy import extensions
 from nas_proxy.cli import app
-from nas_proxy.compression import Task, get_task, register_task, sweep, tasks
+from nas_proxy.compression import Task, sweep
 from nas_proxy.errors import InputError, UnknownNameError
 
 from . import _tasks
@@ -75,22 +76,22 @@ def test_another_policy_in_the_same_folder(folder: Path) -> None:
 
 
 def test_names() -> None:
-    assert {"respect", "rewriter"} <= set(tasks())
+    assert {"respect", "rewriter"} <= set(extensions.names("policies"))
     with pytest.raises(UnknownNameError, match=r"unknown policy 'respct'. Did you mean 'respect'"):
-        get_task("respct")
+        extensions.get("policies", "respct")
     with pytest.raises(InputError, match="No module named 'nowhere'"):
-        get_task("nowhere:task")
+        extensions.get("policies", "nowhere:task")
     with pytest.raises(InputError, match="gives str: expected a nas_proxy"):
-        get_task(f"{_tasks.__name__}:nothing")
-    register_task("follower", _tasks.task)
-    assert np.shape(get_task("follower").observations) == (300, 4)
+        extensions.get("policies", f"{_tasks.__name__}:nothing")
+    extensions.register("policies", "follower", _tasks.task)
+    assert np.shape(extensions.get("policies", "follower").observations) == (300, 4)
 
 
 def test_methods_are_refused_before_the_policy_is_made() -> None:
     def never() -> Task:
         raise AssertionError("the policy was made")
 
-    register_task("never", never)
+    extensions.register("policies", "never", never)
     result = CliRunner().invoke(app, ["compress", "never", "-m", "L2 1.5"])
     assert isinstance(result.exception, InputError)
     assert "above 0 and below 1, found 1.5" in str(result.exception)

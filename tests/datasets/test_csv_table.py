@@ -150,9 +150,9 @@ def test_pickles_are_called_by_their_name(tmp_path, protocol):
 
 def test_options_of_a_format_are_named(write):
     path = write(f"arch,latency_ms\n{A},1\n")
-    with pytest.raises(UnknownNameError, match=r"unknown option of the format 'csv' 'spaec'\. Did you mean 'space'"):
+    with pytest.raises(UnknownNameError, match=r"unknown option of latency format csv 'spaec'\. Did you mean 'space'"):
         load_latencies("csv", path, spaec="nasbench201")
-    with pytest.raises(UnknownNameError, match="unknown option of the format 'csv' 'index'"):
+    with pytest.raises(UnknownNameError, match="unknown option of accuracy format csv 'index'"):
         load_accuracies("csv", path, index=path)
 
 

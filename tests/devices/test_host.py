@@ -8,15 +8,14 @@ import json
 import pytest
 import torch
 
-from nas_proxy import get_device
+from nas_proxy import extensions, get_device
 from nas_proxy.devices._machine import available_cores
-from nas_proxy.devices._runtimes import runtimes
 from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
 from nas_proxy.testing.devices import CHECKS
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize("runtime", list(runtimes))
+@pytest.mark.parametrize("runtime", extensions.names("runtimes"))
 def test_conformance(check, runtime, host, space, archs):
     check(host(runtime=runtime), space, archs)
 
@@ -30,7 +29,7 @@ def test_the_shipped_devices(name):
     json.dumps(described)
 
 
-@pytest.mark.parametrize("runtime", list(runtimes))
+@pytest.mark.parametrize("runtime", extensions.names("runtimes"))
 def test_a_larger_network_takes_longer(runtime, host, space):
     """What this machine is measured for: 3x3 convolutions everywhere against nothing but skips."""
     small = "|skip_connect~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|"
@@ -69,11 +68,11 @@ def test_what_cannot_be_run(host):
 
 def test_runtime_and_onnx_compute_the_same(space, archs):
     """What is timed is the network: the ONNX runtime's output is the module's."""
-    from nas_proxy.devices._runtimes import _prepare_onnxruntime
+    from nas_proxy.devices._runtimes import OnnxRuntime
 
     module = space.build(archs[0]).eval()
     batch = torch.randn(1, *space.input_shape(archs[0]), generator=torch.Generator().manual_seed(0))
-    [output] = _prepare_onnxruntime(module, batch, 1)()
+    [output] = OnnxRuntime().prepare(module, batch, 1)()
     with torch.inference_mode():
         torch.testing.assert_close(torch.from_numpy(output), module(batch), rtol=1e-3, atol=1e-4)
 

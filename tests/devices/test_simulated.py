@@ -30,11 +30,12 @@ def test_conformance(name: str, check: Callable[..., Any]) -> None:
 @pytest.mark.parametrize("name", ["eyeriss", "edge-tpu-x4"])
 def test_a_description_tells_devices_of_a_name_apart(name: str) -> None:
     """So that measurements of one are not continued on another."""
-    from nas_proxy import resources
-    from nas_proxy.devices._base import _kinds
+    from nas_proxy import extensions, resources
     from nas_proxy.schema import load_yaml
 
     fields = load_yaml(resources.find("devices", name))
     changed = fields | ({"evaluations": 70} if name == "eyeriss" else {"devices": 5})
-    first, second = (_kinds.get(fields["kind"])(name, description) for description in (fields, changed))
+    first, second = (
+        extensions.get("device_kinds", fields["kind"], name, description) for description in (fields, changed)
+    )
     assert first.describe() != second.describe()

@@ -7,22 +7,25 @@ import warnings
 import numpy as np
 import pytest
 
+from nas_proxy import extensions
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.mapping.layer import Layer
-from nas_proxy.mapping.mappers import get_mapper, map_problem, mappers, register_mapper
+from nas_proxy.mapping.mappers import map_problem
 from nas_proxy.mapping.mappers.baselines import RandomMapper
 from nas_proxy.mapping.problem import BudgetSpentError, Problem
 from nas_proxy.testing.mappers import CHECKS
 from nas_proxy.testing.mappers import small_accelerator as accelerator
 
 LAYER = Layer(k=16, c=8, p=8, q=8, r=3, s=3)
-LEARNING = [name for name in mappers if name not in ("random", "ppo-archgym") and not name.startswith("ppo")]
+LEARNING = [
+    name for name in extensions.names("mappers") if name not in ("random", "ppo-archgym") and not name.startswith("ppo")
+]
 
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", LEARNING)
 def test_mapper(name, check):
-    check(get_mapper(name))
+    check(extensions.get("mappers", name))
 
 
 @pytest.mark.parametrize("check", [c for c in CHECKS if c.__name__ != "check_learns"])
@@ -35,7 +38,7 @@ def test_random_mapper(check):
 @pytest.mark.parametrize("name", ["ppo", "ppo-masked"])
 def test_single_agent(name, check):
     pytest.importorskip("sb3_contrib")
-    check(get_mapper(name))
+    check(extensions.get("mappers", name))
 
 
 @pytest.mark.slow
@@ -59,8 +62,8 @@ def test_marl_is_better_than_random_and_genetic_search():
 def test_mappers_are_named():
     with pytest.raises(UnknownNameError, match=r"unknown mapper 'mral'\. Did you mean 'marl'"):
         map_problem(Problem(LAYER, accelerator(), budget=50), "mral")
-    register_mapper("mine", RandomMapper)
-    assert isinstance(get_mapper("mine"), RandomMapper)
+    extensions.register("mappers", "mine", RandomMapper)
+    assert isinstance(extensions.get("mappers", "mine"), RandomMapper)
 
 
 def test_a_budget_below_the_initial_batch():
@@ -85,13 +88,16 @@ def test_a_budget_below_the_initial_batch():
 )
 def test_settings_that_cannot_be(name, settings, error, message):
     with pytest.raises(error, match=message):
-        mappers.get(name)(**settings)
+        extensions.get("mappers", name, **settings)
 
 
 @pytest.mark.parametrize("least", ["initial", "elite", "turn", "redecide", "cluster_size", "proposals"])
 def test_the_least_settings_search(least):
     settings = {"critic": least == "proposals", least: 1, "patience": 1.0}
-    assert map_problem(Problem(LAYER, accelerator(), budget=60), mappers.get("marl")(**settings)).evaluations == 60
+    assert (
+        map_problem(Problem(LAYER, accelerator(), budget=60), extensions.get("mappers", "marl", **settings)).evaluations
+        == 60
+    )
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5])

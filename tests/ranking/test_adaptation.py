@@ -8,19 +8,18 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from nas_proxy import ProxyLatencyModel
+from nas_proxy import ProxyLatencyModel, extensions
 from nas_proxy.errors import UnknownNameError
-from nas_proxy.ranking import Inputs, ProxyKnowledge, method_names, register_method
-from nas_proxy.ranking import target as target_module
-from nas_proxy.ranking._adaproxy import fit_adaproxy
+from nas_proxy.ranking import Inputs, ProxyKnowledge
+from nas_proxy.ranking._adaproxy import AdaProxy, fit_adaproxy
 from nas_proxy.ranking._spike_slab import Prior, _average, fit_bayes
 from nas_proxy.testing.adaptation import CHECKS
 
 
-@pytest.mark.parametrize("name", method_names())
+@pytest.mark.parametrize("name", extensions.names("methods"))
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_conformance(name, check):
-    check(target_module._methods.get(name))
+    check(extensions.get("methods", name))
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +102,8 @@ def test_unknown_method_is_answered_with_the_closest(proxy, population):
         _adapted(proxy, population, population.device(), method="bayess")
 
 
-def test_own_method(proxy, population, monkeypatch):
-    monkeypatch.setattr(target_module, "_methods", target_module.Registry("adaptation method"))
-    register_method("own", fit_adaproxy)
+def test_own_method(proxy, population):
+    extensions.register("methods", "own", AdaProxy)
     assert _adapted(proxy, population, population.device(), method="own").method == "own"
 
 

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
+from nas_proxy import extensions
 from nas_proxy.cli import app
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph, Value, from_onnx, save_onnx
@@ -17,7 +18,6 @@ from nas_proxy.rewriting.costs import PlainCost
 from nas_proxy.rewriting.optimising import left_alone, optimise
 from nas_proxy.rewriting.paired_speedup import compare_latency
 from nas_proxy.rewriting.planted import planted, transformer
-from nas_proxy.rewriting.rewriters import get_rewriter
 
 
 def model_of(nodes, inputs, outputs, initialisers=(), opset=20, **more) -> onnx.ModelProto:
@@ -33,7 +33,7 @@ def model_of(nodes, inputs, outputs, initialisers=(), opset=20, **more) -> onnx.
 
 
 def greedily(graph: TensorGraph):
-    found = get_rewriter("greedy").rewrite(graph, PlainCost(), evaluations=300)
+    found = extensions.get("rewriters", "greedy").rewrite(graph, PlainCost(), evaluations=300)
     assert verify(graph, found.graph).equal
     return found
 
@@ -62,7 +62,7 @@ def test_on_this_machine_what_is_not_faster_is_not_taken(monkeypatch, tmp_path):
 
 def test_two_graphs_are_timed_in_turn():
     case = planted("token", np.random.default_rng(0), times=3)
-    found = get_rewriter("learned").rewrite(case.graph, case.cost, evaluations=300)
+    found = extensions.get("rewriters", "learned").rewrite(case.graph, case.cost, evaluations=300)
     result = compare_latency(case.graph, found.graph, seconds=0.2, blocks=4, rounds=3)
     assert result.low <= result.ratio <= result.high
     assert result.rounds == 12
@@ -105,7 +105,7 @@ def test_unknown_operators_are_left_alone_and_counted():
     model = model_of(nodes, {"x": [1, 4]}, {"y": [1, 4]}, domains=["com.example"])
     model.graph.value_info.append(helper.make_tensor_value_info("b", TensorProto.FLOAT, [1, 4]))
     graph = from_onnx(model, simplify=False)
-    found = get_rewriter("greedy").rewrite(graph, PlainCost(), evaluations=100)
+    found = extensions.get("rewriters", "greedy").rewrite(graph, PlainCost(), evaluations=100)
     assert [node.operator for node in found.graph.nodes] == ["Secret", "Relu"] or found.cost_after == found.cost_before
     assert left_alone(graph) == {"com.example.Secret": 1}
 
@@ -161,7 +161,7 @@ def test_the_model_itself_is_not_overwritten(tmp_path):
 
 def test_a_wrong_rule_is_stopped_before_anything_is_written():
     graph = planted("token", np.random.default_rng(0), times=1).graph
-    found = get_rewriter("greedy").rewrite(graph, PlainCost(), evaluations=300)
+    found = extensions.get("rewriters", "greedy").rewrite(graph, PlainCost(), evaluations=300)
     node = next(n for n in graph.nodes if n.operator == "Gelu")
     wrong = Edit("conv-batchnorm", node.name, (type(node)("w", "Relu", node.inputs, node.outputs),))
     bad = type(found)(apply(graph, wrong), (wrong,), 1.0, 0.5, "ms", 1, "done", "test")
@@ -180,7 +180,7 @@ def large(n: int) -> TensorGraph:
 
 def test_ten_thousand_nodes_in_bounded_time():
     graph = large(10_000)
-    found = get_rewriter("greedy").rewrite(graph, PlainCost(), evaluations=10**6, seconds=3.0)
+    found = extensions.get("rewriters", "greedy").rewrite(graph, PlainCost(), evaluations=10**6, seconds=3.0)
     assert found.stopped == "seconds"
     assert found.cost_after <= found.cost_before
 
@@ -198,7 +198,7 @@ def test_what_was_found_survives_an_interrupt(monkeypatch):
         return move(self, edit, priced)
 
     monkeypatch.setattr(RewriteState, "move", interrupted)
-    found = get_rewriter("greedy").rewrite(graph, PlainCost(), evaluations=10**4)
+    found = extensions.get("rewriters", "greedy").rewrite(graph, PlainCost(), evaluations=10**4)
     assert found.stopped == "interrupted"
     assert len(found.edits) == 3
     assert found.cost_after < found.cost_before

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from onnx.reference import ReferenceEvaluator
 
+from nas_proxy import extensions
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.graph import TensorGraph, Value, to_onnx
 from nas_proxy.graph._builder import GraphBuilder
-from nas_proxy.rewriting import Edit, all_rules, apply, get_rule, structural_hash, verify, verify_edit
+from nas_proxy.rewriting import Edit, apply, structural_hash, verify, verify_edit
 from nas_proxy.rewriting._verify import _in_float64, random_inputs, run_float64
 from nas_proxy.rewriting.synthetic import random_graph, random_images
 from nas_proxy.testing.rewriting import RULE_CHECKS
@@ -24,13 +25,13 @@ def slices_of_slices() -> TensorGraph:
 
 
 @pytest.mark.parametrize("check", RULE_CHECKS)
-@pytest.mark.parametrize("name", [rule.name for rule in all_rules()])
+@pytest.mark.parametrize("name", [rule.name for rule in extensions.every("rules")])
 def test_every_rule(name, check):
-    check(get_rule(name), [slices_of_slices()] if name == "shared-selection" else [])
+    check(extensions.get("rules", name), [slices_of_slices()] if name == "shared-selection" else [])
 
 
 def test_there_are_more_than_twenty_rules():
-    assert len(all_rules()) >= 20
+    assert len(extensions.every("rules")) >= 20
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -39,7 +40,7 @@ def test_random_walks_keep_the_result(seed):
     rng = np.random.default_rng(1000 + seed)
     graph = start = random_graph(rng, 10)
     for _ in range(6):
-        edits = [edit for rule in all_rules() for node in graph.nodes for edit in rule.edits(graph, node)]
+        edits = [edit for rule in extensions.every("rules") for node in graph.nodes for edit in rule.edits(graph, node)]
         if not edits:
             break
         graph = apply(graph, edits[int(rng.integers(len(edits)))])
@@ -48,7 +49,7 @@ def test_random_walks_keep_the_result(seed):
 
 def test_an_unknown_rule_is_named():
     with pytest.raises(UnknownNameError, match="conv-batchnorm"):
-        get_rule("conv-batchnrom")
+        extensions.get("rules", "conv-batchnrom")
 
 
 def test_a_wrong_substitution_is_found():

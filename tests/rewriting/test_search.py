@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
+from nas_proxy import extensions
 from nas_proxy.devices import get_device
 from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
 from nas_proxy.graph import TensorGraph
@@ -18,7 +19,6 @@ from nas_proxy.rewriting.costs import EdgeTPUCost, MeasuredCost, PipelineCost, P
 from nas_proxy.rewriting.costs.measured import default_table
 from nas_proxy.rewriting.optimising import verify_path
 from nas_proxy.rewriting.planted import FAMILIES, planted, training_graph, transformer
-from nas_proxy.rewriting.rewriters import get_rewriter
 from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.rewriters.learned import LearnedRewriter
 from nas_proxy.rewriting.synthetic import random_graph
@@ -70,7 +70,7 @@ def test_candidates_found_step_by_step_are_those_of_the_graph(seed):
 def test_every_rewriter(name, check):
     if name == "egglog":
         pytest.importorskip("egglog", reason='pip install "nas-proxy[egglog]"')
-    check(get_rewriter(name))
+    check(extensions.get("rewriters", name))
 
 
 def test_equality_saturation_combines_substitutions_that_were_never_tried_together():
@@ -78,23 +78,24 @@ def test_equality_saturation_combines_substitutions_that_were_never_tried_togeth
     pytest.importorskip("egglog", reason='pip install "nas-proxy[egglog]"')
     x = transformer(np.random.default_rng(0), 3, tokens=6, heads=1, size=4, pick=False)
     one_round = len(start(x, PlainCost()).candidates) + 1
-    found = get_rewriter("egglog").rewrite(x, PlainCost(), evaluations=one_round)
+    found = extensions.get("rewriters", "egglog").rewrite(x, PlainCost(), evaluations=one_round)
     assert verify(x, found.graph).equal
-    greedy = get_rewriter("greedy").rewrite(x, PlainCost(), evaluations=one_round)
+    greedy = extensions.get("rewriters", "greedy").rewrite(x, PlainCost(), evaluations=one_round)
     assert found.cost_after < greedy.cost_after
 
 
 def test_without_egglog_the_rewriter_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "egglog.bindings", None)
     with pytest.raises(MissingDependencyError, match=r'pip install "nas-proxy\[egglog\]"'):
-        get_rewriter("egglog")
+        extensions.get("rewriters", "egglog")
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_planted_networks_need_a_loss_first_and_the_learned_rewriter_finds_it(family):
     case = planted(family, np.random.default_rng(123), times=2)
     greedy, learned = (
-        get_rewriter(name).rewrite(case.graph, case.cost, evaluations=600) for name in ("greedy", "learned")
+        extensions.get("rewriters", name).rewrite(case.graph, case.cost, evaluations=600)
+        for name in ("greedy", "learned")
     )
     assert greedy.cost_after > 1.01 * case.best_cost
     assert learned.cost_after == pytest.approx(case.best_cost, rel=1e-6)
@@ -104,7 +105,7 @@ def test_planted_networks_need_a_loss_first_and_the_learned_rewriter_finds_it(fa
 def test_a_token_that_is_read_alone_needs_no_other_tokens_work():
     """What a vision transformer's classifier leaves out of the last block, found under the plain cost."""
     graph = transformer(np.random.default_rng(0), 2, tokens=20, heads=2, size=8, pick=True)
-    found = get_rewriter("learned").rewrite(graph, PlainCost(), evaluations=1500)
+    found = extensions.get("rewriters", "learned").rewrite(graph, PlainCost(), evaluations=1500)
     assert found.speedup > 1.15
     assert verify(graph, found.graph).equal
     assert verify_path(graph, found) < 1e-10
@@ -188,7 +189,7 @@ def test_ppo_learns_to_lose_first():
 
 def test_bad_names_and_files_are_named(tmp_path):
     with pytest.raises(UnknownNameError, match="greedy"):
-        get_rewriter("gredy")
+        extensions.get("rewriters", "gredy")
     with pytest.raises(InputError, match="expected host-onnxruntime"):
         cost_for("host-torch")
     with pytest.raises(InputError, match="no such file"):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nas_proxy import extensions
 from nas_proxy.errors import InputError
 from nas_proxy.scheduling import (
     HOST,
@@ -14,7 +15,6 @@ from nas_proxy.scheduling import (
     PipelineProblem,
     Tensor,
     evaluate,
-    get_scheduler,
     synthetic_problem,
 )
 from nas_proxy.scheduling._orders import best_cut, bottlenecks, random_orders
@@ -143,7 +143,7 @@ def test_local_search_solves_small_problems():
         problem = synthetic_problem(12, np.random.default_rng(seed), stages=3, width=3.0)
         start = best_cut(problem, np.array(problem.order))
         found.append(refine(problem, np.array(4 * [start.stage_of]))[1].min())
-        best.append(get_scheduler("ideal_dp", strict=True).schedule(problem).bottleneck_ms)
+        best.append(extensions.get("schedulers", "ideal_dp", strict=True).schedule(problem).bottleneck_ms)
     assert np.mean(np.divide(found, best)) < 1.02
 
 

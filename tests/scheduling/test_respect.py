@@ -12,8 +12,9 @@ import torch
 from gymnasium.utils.env_checker import check_env
 from safetensors.torch import save_file
 
+from nas_proxy import extensions
 from nas_proxy.errors import InputError
-from nas_proxy.scheduling import evaluate, get_scheduler, synthetic_problem
+from nas_proxy.scheduling import evaluate, synthetic_problem
 from nas_proxy.scheduling._orders import best_cut, bottlenecks, random_orders
 from nas_proxy.scheduling.respect import RespectScheduler, RespectTraining, load_policy, save_policy, train
 from nas_proxy.scheduling.respect._decode import decode
@@ -106,7 +107,9 @@ def test_shipped_weights_beat_as_many_random_orders():
     for seed in range(8):
         problem = synthetic_problem(40, np.random.default_rng(5000 + seed), stages=4, width=5.0)
         learned = RespectScheduler(samples=20, polished=0).schedule(problem)
-        ratio.append(learned.bottleneck_ms / get_scheduler("dp", orders=20).schedule(problem).bottleneck_ms)
+        ratio.append(
+            learned.bottleneck_ms / extensions.get("schedulers", "dp", orders=20).schedule(problem).bottleneck_ms
+        )
     assert np.mean(ratio) < 1
 
 
@@ -165,7 +168,7 @@ def test_importing_the_package_makes_the_environment_known():
 
 def test_units_without_cost_are_scheduled_and_have_finite_features():
     problem = replace(wide(5), time_ms=np.zeros(5), parameter_bytes=np.zeros(5))
-    assert get_scheduler("respect").schedule(problem).bottleneck_ms > 0
+    assert extensions.get("schedulers", "respect").schedule(problem).bottleneck_ms > 0
     env = gymnasium.make("nas_proxy/PipelineSchedule-v0", problem=problem)
     observation, _ = env.reset(seed=0)
     assert np.isfinite(observation["moves"]).all()

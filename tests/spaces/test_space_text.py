@@ -35,12 +35,16 @@ def test_own_space_is_found_by_module_and_class():
     ("text", "error", "message"),
     [
         ("nasbench201(chanels=4)", UnknownNameError, "Did you mean 'channels'"),
-        ("nasbench201(channels=x)", InputError, "expected parameters such as channels=4, found 'channels=x'"),
+        ("nasbench201(channels=x)", InputError, "nasbench201: channels: expected int, found x"),
         ("nasbench201(channels=0)", InputError, "positive integer"),
         ("absent_module:Space", InputError, "an importable module:attribute"),
-        ("pathlib:Path", InputError, "expected a subclass"),
+        (
+            "pathlib:Path",
+            InputError,
+            "gives PosixPath: expected a SearchSpace, an instance of nas_proxy.spaces.SearchSpace",
+        ),
         ("pathlib:Paht", InputError, "an importable module:attribute"),
-        ("nasbench201:channels=4", InputError, r"parameters are written nasbench201\(channels=4"),
+        ("nasbench201:channels=4", InputError, r"options are written nasbench201\(channels=4"),
         (None, InputError, "expected a search space or the name of one"),
     ],
 )

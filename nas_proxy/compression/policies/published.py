@@ -84,7 +84,7 @@ def _network(width: int, weights: dict[str, torch.Tensor]) -> PublishedNetwork:
 
 
 def task() -> Task:
-    """On synthetic networks that are in no other use.
+    """The published scheduler, on synthetic networks that are in no other use.
 
     There is no static quantization, nor training for it: onnxruntime has static LSTMs in float32 only.
     """

@@ -76,7 +76,10 @@ class _Keys(nn.Module):
 
 
 def task() -> Task:
-    """On synthetic networks that are in no other use. The policy acts alone: no fallback, no local search."""
+    """The attention scheduler, on synthetic networks that are in no other use.
+
+    The policy acts alone: no fallback, no local search.
+    """
     return Task(
         policy=SchedulerNetwork(load_policy(SHIPPED)),
         evaluate=saved_share,

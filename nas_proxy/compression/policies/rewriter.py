@@ -101,7 +101,10 @@ def as_arrays(seen: Observation, multiple: int = 1) -> tuple[NDArray, ...]:
 
 
 def task() -> Task:
-    """On random graphs and devices that are in no other use. The policy acts alone: no climbs, no greedy search."""
+    """The graph rewriter, on random graphs and devices that are in no other use.
+
+    The policy acts alone: no climbs, no greedy search.
+    """
     return Task(
         policy=RewriterNetwork(load_policy(SHIPPED)),
         evaluate=saved_share,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from nas_proxy.graph import Annotation, Node, NodeCost, TensorGraph, annotate
 
@@ -21,6 +21,7 @@ class Priced:
     by_node: Mapping[str, float]
 
 
+@runtime_checkable
 class GraphCost(Protocol):
     """What graphs cost on a target. ``reprice`` gives what ``price`` would, from the price of a similar graph."""
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from nas_proxy import extensions
 from nas_proxy.devices import Device, get_device
 from nas_proxy.errors import InputError
 from nas_proxy.rewriting.costs._base import GraphCost
 from nas_proxy.rewriting.costs.measured import MeasuredCost, default_table
-from nas_proxy.rewriting.costs.plain import PlainCost
 
 __all__ = ["cost_for"]
 
 
+def is_cost(target: str) -> bool:
+    """Whether a text names a cost by itself, of no device."""
+    name = target.partition("(")[0].strip()
+    return name in extensions.names("costs") or (":" in name and not Path(target).exists())
+
+
 def cost_for(target: str | Path | Device, *, bottleneck: bool = True) -> GraphCost:
-    """What graphs cost on a device, itself or its name or YAML file; ``macs+bytes`` is that of none.
+    """What graphs cost on a device, itself or its name or YAML file; or a cost of no device, such as ``macs+bytes``.
 
     Args:
         target: this machine under ONNX Runtime, a spatial accelerator, or one or several Edge TPUs.
@@ -24,8 +30,8 @@ def cost_for(target: str | Path | Device, *, bottleneck: bool = True) -> GraphCo
         UnknownNameError: no such device; the message names the closest.
         InputError: networks cannot be priced on a device of this kind.
     """
-    if target == PlainCost.name:
-        return PlainCost()
+    if isinstance(target, str) and is_cost(target):
+        return extensions.get("costs", target)
     device = target if isinstance(target, Device) else get_device(target)
     from nas_proxy.devices.host import HostDevice
     from nas_proxy.mapping.device import SpatialDevice

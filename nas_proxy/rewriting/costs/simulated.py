@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from nas_proxy import extensions
 from nas_proxy.graph import Node, TensorGraph
 from nas_proxy.mapping.device import SpatialDevice
 from nas_proxy.mapping.network import operators_of
 from nas_proxy.rewriting.costs._base import NodewiseCost, Priced, annotate_known, signature
-from nas_proxy.scheduling import PipelineProblem, get_scheduler
+from nas_proxy.scheduling import PipelineProblem
 from nas_proxy.scheduling.chip import operator_times
 from nas_proxy.scheduling.device import PRECISION, EdgeTPUDevice
 
@@ -109,4 +110,4 @@ class PipelineCost(EdgeTPUCost):
 
     def _sum(self, graph: TensorGraph, by_node: dict[str, float]) -> Priced:
         problem = PipelineProblem.from_graph(graph, self.device, self.device.devices)
-        return Priced(graph, get_scheduler("dp").schedule(problem).bottleneck_ms, by_node)
+        return Priced(graph, extensions.get("schedulers", "dp").schedule(problem).bottleneck_ms, by_node)

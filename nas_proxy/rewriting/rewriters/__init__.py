@@ -1,13 +1,5 @@
-"""Searches for the cheapest equivalent graph, known by name."""
+"""Searches for the cheapest equivalent graph."""
 
-from nas_proxy.rewriting.rewriters._base import (
-    Budget,
-    Rewriter,
-    Rewritten,
-    get_rewriter,
-    register_rewriter,
-    rewriters,
-    search,
-)
+from nas_proxy.rewriting.rewriters._base import Budget, Rewriter, Rewritten, search
 
-__all__ = ["Budget", "Rewriter", "Rewritten", "get_rewriter", "register_rewriter", "rewriters", "search"]
+__all__ = ["Budget", "Rewriter", "Rewritten", "search"]

@@ -6,17 +6,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from nas_proxy.errors import whole_number
 from nas_proxy.graph import TensorGraph
-from nas_proxy.registry import Registry
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import RewriteState, start
 from nas_proxy.rewriting.costs import GraphCost, Priced
 
-__all__ = ["Budget", "Rewriter", "Rewritten", "get_rewriter", "register_rewriter", "rewriters", "search"]
+__all__ = ["Budget", "Rewriter", "Rewritten", "search"]
 
 
 @dataclass(frozen=True)
@@ -98,6 +97,7 @@ class Budget:
             self.best = state
 
 
+@runtime_checkable
 class Rewriter(Protocol):
     """Looks for a cheaper equivalent graph. The same graph, cost and seed give the same result."""
 
@@ -138,30 +138,3 @@ def search(
     best = budget.best
     assert best is not None
     return Rewritten(best.graph, best.path, first.total, best.total, cost.unit, budget.spent, stopped, name)
-
-
-rewriters: Registry[Callable[..., Rewriter]] = Registry(
-    "rewriter",
-    {
-        "greedy": "nas_proxy.rewriting.rewriters.baselines:GreedyRewriter",
-        "beam": "nas_proxy.rewriting.rewriters.baselines:BeamRewriter",
-        "random": "nas_proxy.rewriting.rewriters.baselines:RandomRewriter",
-        "egglog": "nas_proxy.rewriting.rewriters.saturation:EqualitySaturationRewriter",
-        "learned": "nas_proxy.rewriting.rewriters.learned:LearnedRewriter",
-        "learned-small": "nas_proxy.rewriting.rewriters.learned:SmallLearnedRewriter",
-    },
-)
-
-
-def register_rewriter(name: str, entry: Callable[..., Rewriter] | str) -> None:
-    """Make a rewriter known by name: a class, or ``"module:Class"``."""
-    rewriters.register(name, entry)
-
-
-def get_rewriter(name: str, **options: Any) -> Rewriter:
-    """A rewriter by name, with options of its own.
-
-    Raises:
-        UnknownNameError: no such rewriter; the message names the closest.
-    """
-    return rewriters.get(name)(**options)

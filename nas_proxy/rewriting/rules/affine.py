@@ -25,7 +25,7 @@ from nas_proxy.rewriting.rules._patterns import (
 )  # fmt: skip
 from nas_proxy.rewriting.rules.cleaning import split_constant
 
-__all__ = ["batch_norm", "scale_after", "scale_before", "shift_after", "shift_before"]
+__all__ = ["conv_batchnorm", "scale_after_linear", "scale_before_linear", "shift_after_linear", "shift_before_linear"]
 
 New = Callable[[], Patch]
 
@@ -90,7 +90,7 @@ def emit_linear(
 
 
 @rule("conv-batchnorm", "BatchNormalization", "a batch normalisation less", radius=2)
-def batch_norm(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def conv_batchnorm(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A batch normalisation after a linear operator is in its weights."""
     before = linear(graph, producer(graph, node.inputs[0]))
     numbers = [constant(graph, name) for name in node.inputs[1:5]]
@@ -109,7 +109,7 @@ def batch_norm(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
 
 
 @rule("batchnorm-as-scale", "BatchNormalization", "a scale that can move on", radius=1)
-def batch_norm_as_scale(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def batchnorm_as_scale(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A batch normalisation is a scale and a shift of each channel."""
     numbers = [constant(graph, name) for name in node.inputs[1:5]]
     if None in numbers or node.attribute("training_mode", 0) or len(node.makes) > 1:
@@ -143,7 +143,7 @@ def _constant_after(graph: TensorGraph, node: Node) -> tuple[Linear, Constant] |
 
 
 @rule("scale-after-linear", "Mul Div", "a multiplication less", radius=2)
-def scale_after(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def scale_after_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A constant factor of each output channel is in the weights, and in the bias."""
     found = _constant_after(graph, node)
     if found is None:
@@ -158,7 +158,7 @@ def scale_after(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
 
 
 @rule("shift-after-linear", "Add Sub", "an addition less", radius=2)
-def shift_after(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def shift_after_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A constant added to each output channel of a convolution is its bias; a product and a bias are a Gemm."""
     found = _constant_after(graph, node)
     if found is None:
@@ -179,7 +179,7 @@ def shift_after(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
 
 
 @rule("scale-before-linear", "Conv MatMul Gemm", "a multiplication less", radius=2)
-def scale_before(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def scale_before_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A constant factor of each input channel is in the weights."""
     after, scaling = linear(graph, node), producer(graph, node.inputs[0], "Mul")
     found = split_constant(graph, scaling) if scaling is not None else None
@@ -201,7 +201,7 @@ def scale_before(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
 
 
 @rule("shift-before-linear", "Conv MatMul Gemm", "an addition less", radius=2)
-def shift_before(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def shift_before_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A constant added to each input channel is in the bias, where no padding of zeros comes between."""
     after, adding = linear(graph, node), producer(graph, node.inputs[0], "Add")
     found = split_constant(graph, adding) if adding is not None else None

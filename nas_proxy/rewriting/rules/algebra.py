@@ -122,7 +122,7 @@ def sum_of_products(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]
 
 
 @rule("sum-of-convolutions-as-one", "Add", "one convolution and no addition", radius=2)
-def sum_of_convolutions(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def sum_of_convolutions_as_one(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """conv(x, A) + conv(y, B) = conv(concat(x, y), concat(A, B)) where both have one geometry."""
     first, second = (convolution(graph, producer(graph, name, "Conv")) for name in node.inputs)
     if first is None or second is None or first.node is second.node or first.geometry != second.geometry:
@@ -170,7 +170,7 @@ def scale_through_product(graph: TensorGraph, node: Node, new: New) -> Iterator[
 
 
 @rule("join-scales-of-product", "MatMul", "a multiplication less", radius=2)
-def join_scales(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def join_scales_of_product(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """(s A) (t B) = (s t A) B with numbers s and t."""
     sides = []
     for name in node.inputs:

@@ -12,7 +12,7 @@ from nas_proxy.rewriting._edit import Patch
 from nas_proxy.rewriting._rule import rule
 from nas_proxy.rewriting.rules._patterns import FLOATS, constant, ints, is_free, scalar
 
-__all__ = ["common_subexpression", "constant_folding", "dead_code", "identity"]
+__all__ = ["common_subexpression", "constant_folding", "dead_code", "identity_elimination"]
 
 New = Callable[[], Patch]
 
@@ -60,7 +60,7 @@ def _run(*arrays: np.ndarray, operator: str, attributes: tuple, version: int) ->
 
 @rule("identity-elimination", """Identity Dropout Reshape Transpose Concat Add Sub Mul Div Pad Cast AveragePool MaxPool
       Squeeze Unsqueeze Flatten Expand Slice Tile""", "an operator less", radius=1)  # fmt: skip
-def identity(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def identity_elimination(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """What changes nothing is not there."""
     out, source = node.outputs[0], _unchanged(graph, node)
     if source is None or not is_free(graph, out) or any(graph.consumers.get(name) for name in node.makes[1:]):

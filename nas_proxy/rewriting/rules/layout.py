@@ -9,7 +9,7 @@ from nas_proxy.rewriting._edit import Patch
 from nas_proxy.rewriting._rule import rule
 from nas_proxy.rewriting.rules._patterns import BINARY, UNARY, is_free, only_reader, producer
 
-__all__ = ["binary_of_views", "merge_reshapes", "merge_transposes", "transpose_of_reshaped", "unary_before_view"]
+__all__ = ["binary_of_transposes", "merge_reshapes", "merge_transposes", "transpose_of_reshaped", "unary_before_view"]
 
 New = Callable[[], Patch]
 
@@ -111,7 +111,7 @@ def view_before_unary(graph: TensorGraph, node: Node, new: New) -> Iterator[Patc
 
 
 @rule("binary-of-transposes", " ".join(sorted(BINARY)), "one transposition instead of two", radius=2)
-def binary_of_views(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def binary_of_transposes(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """Two tensors transposed alike and combined are combined, then transposed."""
     if len(node.inputs) != 2 or node.inputs[0] == node.inputs[1]:
         return

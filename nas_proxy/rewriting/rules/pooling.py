@@ -21,7 +21,13 @@ from nas_proxy.rewriting.rules._patterns import (
 )  # fmt: skip
 from nas_proxy.rewriting.rules.affine import emit_linear, linear
 
-__all__ = ["average_as_convolution", "convolution_first", "max_of_monotone", "pooling_first", "reduction_first"]
+__all__ = [
+    "average_as_convolution",
+    "convolution_before_pool",
+    "max_before_monotone",
+    "pool_before_convolution",
+    "reduction_before_linear",
+]
 
 New = Callable[[], Patch]
 
@@ -29,7 +35,7 @@ _MONOTONE = {"Relu", "Sigmoid", "Tanh", "Clip", "HardSigmoid"}
 
 
 @rule("convolution-before-pool", "Conv", "fewer channels to pool", radius=2)
-def convolution_first(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def convolution_before_pool(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A 1x1 convolution of an average is the average of the convolution; a bias that borders dilute comes after."""
     conv = convolution(graph, node)
     pool = producer(graph, node.inputs[0], "AveragePool", "GlobalAveragePool", "ReduceMean")
@@ -56,7 +62,7 @@ def convolution_first(graph: TensorGraph, node: Node, new: New) -> Iterator[Patc
 
 
 @rule("pool-before-convolution", "AveragePool GlobalAveragePool ReduceMean", "fewer pixels to convolve", radius=2)
-def pooling_first(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def pool_before_convolution(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """The average of a 1x1 convolution is the convolution of the average."""
     conv = convolution(graph, producer(graph, node.inputs[0], "Conv"))
     if conv is None or not conv.is_pointwise or not only_reader(graph, node.inputs[0]):
@@ -117,7 +123,7 @@ def average_as_convolution(graph: TensorGraph, node: Node, new: New) -> Iterator
 
 
 @rule("max-before-monotone", "MaxPool", "fewer elements to activate", radius=2)
-def max_of_monotone(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def max_before_monotone(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """The largest of increasing functions is the function of the largest."""
     inner = producer(graph, node.inputs[0], *_MONOTONE)
     if inner is None or not only_reader(graph, node.inputs[0]) or len(node.makes) > 1:
@@ -130,7 +136,7 @@ def max_of_monotone(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]
 
 
 @rule("monotone-before-max", "Relu Sigmoid Tanh Clip HardSigmoid", "an activation beside what it fuses with", radius=2)
-def monotone_first(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def monotone_before_max(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """The function of the largest is the largest of the functions."""
     pool = producer(graph, node.inputs[0], "MaxPool")
     if pool is None or not only_reader(graph, node.inputs[0]) or len(pool.makes) > 1:
@@ -143,7 +149,7 @@ def monotone_first(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
 
 
 @rule("reduction-before-linear", "ReduceMean", "fewer rows to multiply", radius=2)
-def reduction_first(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def reduction_before_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """The mean of rows that a matrix multiplied is the product of the mean row."""
     before = linear(graph, producer(graph, node.inputs[0], "MatMul"))
     axes = ints(graph, node, "axes", 1)
@@ -160,7 +166,7 @@ def reduction_first(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]
 
 
 @rule("linear-before-reduction", "MatMul", "fewer columns to average", radius=2)
-def linear_first(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+def linear_before_reduction(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """The product of a mean row is the mean of the products."""
     after, mean = linear(graph, node), producer(graph, node.inputs[0], "ReduceMean")
     if after is None or mean is None or not only_reader(graph, node.inputs[0]):

@@ -8,8 +8,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from nas_proxy import extensions
 from nas_proxy.graph import TensorGraph
-from nas_proxy.rewriting._rule import all_rules
 from nas_proxy.rewriting._state import start
 from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.planted import training_graph
@@ -55,7 +55,7 @@ class GraphRewriteEnv(gymnasium.Env):
         self, graph: TensorGraph | None = None, cost: GraphCost | None = None, length: int = 40, most: int = 128
     ) -> None:
         self._graph, self._cost, self._length, self._most = graph, cost, length, most
-        self._rules = {rule.name: i for i, rule in enumerate(all_rules())}
+        self._rules = {name: i for i, name in enumerate(extensions.names("rules"))}
         self.action_space = spaces.Discrete(most + 1)
         node = spaces.Box(-_LARGE, _LARGE, (NODE_FEATURES + 1,), np.float32)
         self.observation_space = spaces.Dict(

@@ -5,9 +5,10 @@ Yin et al.: RESPECT: Reinforcement Learning Based Edge Scheduling on Pipelined C
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -116,8 +117,8 @@ class PublishedScheduler:
     """Decodes greedily and repairs. Its parameter-balanced segments know nothing of compute or transfers."""
 
     weights: Path | None = None
-    name: str = "respect-published"
-    never_worse_than_dp: bool = field(default=False, init=False)
+    name: ClassVar[str] = "respect-published"
+    never_worse_than_dp: ClassVar[bool] = False
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
         network = load_published(self.weights or SHIPPED)

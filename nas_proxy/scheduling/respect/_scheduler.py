@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -19,7 +20,15 @@ from nas_proxy.scheduling.respect._draw import draw_orders
 from nas_proxy.scheduling.respect._features import encode
 from nas_proxy.scheduling.respect._policy import SchedulingPolicy
 
-__all__ = ["SHIPPED", "SMALL", "RespectScheduler", "load_policy", "save_policy", "save_weights", "small"]
+__all__ = [
+    "SHIPPED",
+    "SMALL",
+    "RespectScheduler",
+    "SmallRespectScheduler",
+    "load_policy",
+    "save_policy",
+    "save_weights",
+]
 
 #: Made by ``nas-proxy train respect --reinforce-steps 5000``.
 SHIPPED = Path(__file__).with_name("policy.safetensors")
@@ -46,8 +55,8 @@ class RespectScheduler:
     polished: int = 8
     seed: int = 0
     weights: Path | None = None
-    name: str = "respect"
-    never_worse_than_dp: bool = field(default=True, init=False)
+    name: ClassVar[str] = "respect"
+    never_worse_than_dp: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.samples < 1 or self.polished < 0:
@@ -73,8 +82,12 @@ class RespectScheduler:
         return evaluate(problem, stages[int(bottleneck_ms.argmin())], self.name)
 
 
-#: The same with a policy of a tenth of the size.
-small = partial(RespectScheduler, weights=SMALL, name="respect-small")
+@dataclass(frozen=True)
+class SmallRespectScheduler(RespectScheduler):
+    """The same with a policy of a tenth of the size."""
+
+    weights: Path | None = SMALL
+    name: ClassVar[str] = "respect-small"
 
 
 def _best_first(problem: PipelineProblem, orders: NDArray[np.int64]) -> NDArray[np.int64]:
