@@ -25,7 +25,7 @@ types: $(READY)
 	$(BIN)/pyright
 
 docs: $(READY)  ## the documentation as a site, into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 bench: $(addprefix bench-,$(BENCHMARKS))  ## every figure of benchmarks/README.md
 
