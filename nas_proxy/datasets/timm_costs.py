@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nas_proxy.datasets.timm import is_timm_benchmark, read_timm, read_timm_weights
+from nas_proxy.datasets.timm import TimmLatencies, is_timm_benchmark, read_timm_weights
 from nas_proxy.errors import InputError
 from nas_proxy.spaces._timm_table import SHIPPED, extend_table, read_table
 from nas_proxy.spaces.timm_zoo import split
@@ -28,7 +28,7 @@ def networks_in(sources: Sequence[str]) -> list[str]:
             found.append(source)
             continue
         if Path(source).is_file() and is_timm_benchmark(source):
-            named = list(read_timm(source).archs)
+            named = list(TimmLatencies().read(source).archs)
         else:
             named = [weights.arch for weights in read_timm_weights(source)]
         if own := next((arch for arch in named if ":" in arch), None):
