@@ -2,12 +2,12 @@
 
 from nas_proxy.compression._compress import CompressedPolicy, Compressor, compress
 from nas_proxy.compression._footprint import ENERGY_MODEL, Footprint, Timing
-from nas_proxy.compression._method import Method, parse_method
+from nas_proxy.compression._method import GRID, Method, parse_method
 from nas_proxy.compression._onnx import Actor
 from nas_proxy.compression._report import CompressionReport, plot, read_json, to_csv, to_json
 from nas_proxy.compression._returns import Kept, Returns
 from nas_proxy.compression._task import PolicyNetwork, Task
-from nas_proxy.compression.sweep import GRID, Sweep, sweep
+from nas_proxy.compression.sweep import Sweep, sweep
 
 __all__ = [
     "ENERGY_MODEL",

@@ -15,20 +15,12 @@ from safetensors.torch import save as save_tensors
 
 from nas_proxy import files
 from nas_proxy.compression._compress import CompressedPolicy, Compressor
-from nas_proxy.compression._method import parse_method
+from nas_proxy.compression._method import GRID, parse_method
 from nas_proxy.compression._report import CompressionReport, plot, read_json, to_csv, to_json
 from nas_proxy.compression._task import Task
 from nas_proxy.errors import InputError
 
-__all__ = ["GRID", "Sweep", "render", "sweep"]
-
-RATIOS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)
-GRID: tuple[str, ...] = (
-    "float32", "PTDQ", "PTSQ", "QAT",
-    *(f"L{norm} {ratio:g}" for norm in (1, 2) for ratio in RATIOS),
-    *(f"L{norm} {ratio:g} + distil" for norm in (1, 2) for ratio in RATIOS),
-    *(f"L2 {ratio:g} + distil + PTDQ" for ratio in RATIOS),
-)  # fmt: skip
+__all__ = ["Sweep", "render", "sweep"]
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from nas_proxy.compression._method import GRID
 from nas_proxy.compression._task import Task
-from nas_proxy.compression.policies import METHODS
 from nas_proxy.compression.policies.respect import random_problem
 from nas_proxy.scheduling import PipelineProblem
 from nas_proxy.scheduling._problem import evaluate
@@ -95,7 +95,7 @@ def task() -> Task:
         observations=list(_observations()),
         seeds=range(_SEED, _SEED + 400),
         fresh_seeds=range(_SEED + 1000, _SEED + 1800),
-        methods=tuple(method for method in METHODS if method not in {"PTSQ", "QAT"}),
+        methods=tuple(method for method in GRID if method not in {"PTSQ", "QAT"}),
         save=save,
     )
 

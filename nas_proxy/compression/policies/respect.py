@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas_proxy.compression._task import Task
-from nas_proxy.compression.policies import METHODS
 from nas_proxy.scheduling import PipelineProblem, synthetic_problem
 from nas_proxy.scheduling._orders import bottlenecks, random_orders
 from nas_proxy.scheduling.respect import load_policy, save_policy
@@ -69,10 +68,7 @@ class _Keys(nn.Module):
         self.policy = policy
 
     def forward(self, units: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        policy = self.policy
-        h = policy.encode(units, before, after)
-        weights = (policy.move.weight.T, policy.context.weight.T, policy.score.weight[0], policy.move_score.weight[0])
-        return policy.key(h), policy.last(h), *weights
+        return self.policy.key_tensors(units, before, after)
 
 
 def task() -> Task:
@@ -86,7 +82,6 @@ def task() -> Task:
         observations=_observations(),
         seeds=range(_SEED, _SEED + 400),
         fresh_seeds=range(_SEED + 1000, _SEED + 1800),
-        methods=METHODS,
         save=save,
     )
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas_proxy.compression._task import Task
-from nas_proxy.compression.policies import METHODS
 from nas_proxy.rewriting._state import start
 from nas_proxy.rewriting.planted import training_graph
 from nas_proxy.rewriting.rewriters._base import Budget
@@ -111,7 +110,6 @@ def task() -> Task:
         observations=_observations(),
         seeds=range(_SEED, _SEED + 60),
         fresh_seeds=range(_SEED + 1000, _SEED + 1120),
-        methods=METHODS,
         save=save,
     )
 

@@ -89,21 +89,28 @@ def emit_linear(
     return patch.emit(like.node.operator, inputs, shape, makes=makes, **like.node.attributes)
 
 
-@rule("conv-batchnorm", "BatchNormalization", "a batch normalisation less", radius=2)
-def conv_batchnorm(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
-    """A batch normalisation after a linear operator is in its weights."""
-    before = linear(graph, producer(graph, node.inputs[0]))
+def _scale_and_shift(graph: TensorGraph, node: Node) -> tuple[Constant, Constant] | None:
+    """A batch normalisation with constant statistics as a factor and an offset of each channel."""
     numbers = [constant(graph, name) for name in node.inputs[1:5]]
-    if before is None or None in numbers or node.attribute("training_mode", 0) or len(node.makes) > 1:
-        return
-    if before.node.operator == "MatMul" or not only_reader(graph, node.inputs[0]):
-        return
+    if None in numbers or node.attribute("training_mode", 0) or len(node.makes) > 1:
+        return None
     stated: dict[str, Any] = {"epsilon": float(node.attribute("epsilon", 1e-5))}
     scale, shift, mean, variance = (n for n in numbers if n is not None)
     factor = derive(_bn_factor, scale, variance, shape=scale.shape, **stated)
-    offset = derive(_bn_offset, scale, shift, mean, variance, shape=scale.shape, **stated)
+    return factor, derive(_bn_offset, scale, shift, mean, variance, shape=scale.shape, **stated)
+
+
+@rule("conv-batchnorm", "BatchNormalization", "a batch normalisation less", radius=2)
+def conv_batchnorm(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+    """A batch normalisation after a linear operator is in its weights."""
+    before, found = linear(graph, producer(graph, node.inputs[0])), _scale_and_shift(graph, node)
+    if before is None or found is None:
+        return
+    if before.node.operator == "MatMul" or not only_reader(graph, node.inputs[0]):
+        return
+    factor, offset = found
     patch = new()
-    bias = offset if before.bias is None else derive(_scale_add, before.bias, factor, offset, shape=scale.shape)
+    bias = offset if before.bias is None else derive(_scale_add, before.bias, factor, offset, shape=factor.shape)
     emit_linear(patch, before, before.node.inputs[0], _scaled(before, factor, before.out_axis), bias, node.outputs[0])
     yield patch
 
@@ -111,15 +118,12 @@ def conv_batchnorm(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
 @rule("batchnorm-as-scale", "BatchNormalization", "a scale that can move on", radius=1)
 def batchnorm_as_scale(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A batch normalisation is a scale and a shift of each channel."""
-    numbers = [constant(graph, name) for name in node.inputs[1:5]]
-    if None in numbers or node.attribute("training_mode", 0) or len(node.makes) > 1:
+    found = _scale_and_shift(graph, node)
+    if found is None:
         return
-    stated: dict[str, Any] = {"epsilon": float(node.attribute("epsilon", 1e-5))}
-    scale, shift, mean, variance = (n for n in numbers if n is not None)
+    factor, offset = found
     out = graph.values[node.outputs[0]]
-    shape = (scale.shape[0], *(1 for _ in out.shape[2:]))
-    factor = derive(_bn_factor, scale, variance, shape=scale.shape, **stated)
-    offset = derive(_bn_offset, scale, shift, mean, variance, shape=scale.shape, **stated)
+    shape = (factor.shape[0], *(1 for _ in out.shape[2:]))
     patch = new()
     scaled = patch.emit(
         "Mul", [node.inputs[0], patch.constant(derive(_reshape, factor, shape=shape, to=shape))], out.shape
@@ -178,21 +182,30 @@ def shift_after_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Pat
     yield patch
 
 
-@rule("scale-before-linear", "Conv MatMul Gemm", "a multiplication less", radius=2)
-def scale_before_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
-    """A constant factor of each input channel is in the weights."""
-    after, scaling = linear(graph, node), producer(graph, node.inputs[0], "Mul")
-    found = split_constant(graph, scaling) if scaling is not None else None
+def _constant_before(graph: TensorGraph, node: Node, operator: str) -> tuple[Linear, str, Constant] | None:
+    """``node`` as a linear operator, what ``operator`` combines with a constant before it, and that constant as one
+    number per input channel; None where ``node`` is no such operator or something else reads what it reads."""
+    after, before = linear(graph, node), producer(graph, node.inputs[0], operator)
+    found = split_constant(graph, before) if before is not None else None
     if after is None or found is None or not only_reader(graph, node.inputs[0]):
-        return
+        return None
     x, c = found
     value, shape = graph.values[c], graph.values[x].shape
     if value.constant is None or shape != graph.values[node.inputs[0]].shape:
-        return
-    channels = shape[after.axis]
+        return None
     if not per_axis(value.shape, shape, after.axis):
+        return None
+    channels = shape[after.axis]
+    return after, x, derive(_vector, value.constant, shape=(channels,), size=channels)
+
+
+@rule("scale-before-linear", "Conv MatMul Gemm", "a multiplication less", radius=2)
+def scale_before_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
+    """A constant factor of each input channel is in the weights."""
+    found = _constant_before(graph, node, "Mul")
+    if found is None:
         return
-    factor = derive(_vector, value.constant, shape=(channels,), size=channels)
+    after, x, factor = found
     patch = new()
     group = int(node.attribute("group", 1)) if node.operator == "Conv" else 1
     weight = derive(_scale_inputs, after.weight, factor, shape=after.weight.shape, axis=after.in_axis, group=group)
@@ -203,21 +216,10 @@ def scale_before_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Pa
 @rule("shift-before-linear", "Conv MatMul Gemm", "an addition less", radius=2)
 def shift_before_linear(graph: TensorGraph, node: Node, new: New) -> Iterator[Patch]:
     """A constant added to each input channel is in the bias, where no padding of zeros comes between."""
-    after, adding = linear(graph, node), producer(graph, node.inputs[0], "Add")
-    found = split_constant(graph, adding) if adding is not None else None
-    if after is None or found is None or not only_reader(graph, node.inputs[0]):
+    found, conv = _constant_before(graph, node, "Add"), convolution(graph, node)
+    if found is None or (conv is not None and (any(conv.pads) or conv.group != 1)):
         return
-    conv = convolution(graph, node)
-    if conv is not None and (any(conv.pads) or conv.group != 1):
-        return
-    x, c = found
-    value, shape = graph.values[c], graph.values[x].shape
-    if value.constant is None or shape != graph.values[node.inputs[0]].shape:
-        return
-    if not per_axis(value.shape, shape, after.axis):
-        return
-    channels = shape[after.axis]
-    shift = derive(_vector, value.constant, shape=(channels,), size=channels)
+    after, x, shift = found
     offset = derive(_through, after.weight, shift, shape=(after.out,), axis=after.in_axis)
     bias = offset if after.bias is None else derive(_add, after.bias, offset, shape=(after.out,))
     patch = new()

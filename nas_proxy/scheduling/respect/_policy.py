@@ -59,13 +59,18 @@ class SchedulingPolicy(nn.Module):
         hidden = hidden + self.last(h)[pairs.instance, pairs.last.clamp(min=0)] * (pairs.last >= 0)[:, None]
         return (self.score(torch.relu(hidden)) + self.move_score(pairs.move))[:, 0]
 
+    def key_tensors(self, units: torch.Tensor, before: torch.Tensor, after: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The fields of :class:`Keys`, the first two ``(b, n, width)``; arguments as of :meth:`encode`."""
+        h = self.encode(units, before, after)
+        weights = (self.move.weight.T, self.context.weight.T, self.score.weight[0], self.move_score.weight[0])
+        return self.key(h), self.last(h), *weights
+
     @torch.no_grad()
     def keys(self, instance: Instance) -> Keys:
         """Arrays for decoding one problem."""
         inputs = (torch.from_numpy(array)[None] for array in (instance.units, instance.before, instance.after))
-        h = self.encode(*inputs)[0]
-        weights = (self.move.weight.T, self.context.weight.T, self.score.weight[0], self.move_score.weight[0])
-        return Keys(*(tensor.contiguous().numpy() for tensor in (self.key(h), self.last(h), *weights)))
+        key, last, *weights = self.key_tensors(*inputs)
+        return Keys(*(tensor.contiguous().numpy() for tensor in (key[0], last[0], *weights)))
 
 
 @dataclass(frozen=True)
