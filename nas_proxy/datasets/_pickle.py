@@ -1,17 +1,20 @@
-"""Numbers out of pickles that others wrote, without running anything of theirs.
+"""Numbers out of pickles and torch files that others wrote, without running anything of theirs.
 
-A pickle is a program: it may import any object and call it. This reader knows the few names that numpy's numbers are
-made of, answers each with a decoder of its own (numpy itself never sees the file's arguments), and refuses all others.
-What comes out is plain: numbers, texts, lists, tuples and dicts.
+A pickle is a program: it may import any object and call it. What ``torch.save`` writes is one, in a zip archive or, by
+old versions, after a number that says so; neither needs torch to be read. This reader knows the few names that numpy's
+numbers are made of, answers each with a decoder of its own (numpy itself never sees the file's arguments), and refuses
+all others. What comes out is plain: numbers, texts, lists, tuples and dicts.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
 import re
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Never
+from typing import Any, BinaryIO, Never
 
 import numpy as np
 
@@ -20,7 +23,12 @@ from nas_proxy.errors import InputError
 
 __all__ = ["load_numbers"]
 
+_OLD_TORCH = 0x1950A86A20F9469CFC6C
 _NUMERIC = re.compile(r"[<>|=]?[biuf][1248]")
+
+
+class _Refused(pickle.UnpicklingError):
+    """The file asks for something that is no number."""
 
 
 class _Sealed:
@@ -104,24 +112,53 @@ _ADMITTED: dict[tuple[str, str], Callable[..., Any]] = {
 class _NumbersOnly(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> _Sealed:
         if (module, name) not in _ADMITTED:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise _Refused(f"it asks for {module}.{name}")
         return _Sealed(_ADMITTED[module, name])
 
 
 def load_numbers(path: str | Path, what: str) -> Any:
-    """The numbers, texts, lists and dicts in a pickle; numpy's numbers become Python's, its arrays become lists.
+    """The numbers, texts, lists and dicts in a pickle, or in what ``torch.save`` made of them.
+
+    numpy's numbers become Python's, its arrays become lists.
 
     Raises:
-        InputError: the file is missing or damaged, or asks for anything else (names it; it was not run).
+        InputError: the file is missing or damaged, or asks for anything else, such as a tensor (names it; it was not
+            run).
     """
     path = require_file(path, what)
     try:
         with open(path, "rb") as file:
-            return _NumbersOnly(file).load()
+            return _load(_program(file))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
+    except _Refused as error:
+        raise InputError(
+            f"{path}: expected {what} as plain numbers, texts, lists and dicts; not loaded, because {error}, which "
+            "could run code."
+        ) from None
     except Exception as error:  # a damaged pickle fails in many ways
         raise InputError(
-            f"{path}: expected {what} as a pickle of numbers, texts, lists and dicts; not loaded, because "
-            f"{error or 'it is damaged'} ({type(error).__name__})."
+            f"{path}: expected {what}; not loaded, because it is truncated or neither a pickle nor a torch file "
+            f"({type(error).__name__}: {error})."
         ) from None
+
+
+def _program(file: BinaryIO) -> BinaryIO:
+    """The pickle in a torch file; any other file as it is."""
+    if not zipfile.is_zipfile(file):
+        file.seek(0)
+        return file
+    with zipfile.ZipFile(file) as archive:
+        [entry] = (entry for entry in archive.infolist() if entry.filename.endswith("/data.pkl"))
+        if entry.compress_type != zipfile.ZIP_STORED:  # torch never compresses; a bomb would
+            raise ValueError("its data are compressed")
+        return io.BytesIO(archive.read(entry))
+
+
+def _load(program: BinaryIO) -> Any:
+    value = _NumbersOnly(program).load()
+    if value != _OLD_TORCH:
+        return value
+    for _ in ("version", "machine"):
+        _NumbersOnly(program).load()
+    return _NumbersOnly(program).load()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nas_proxy.errors import InputError
 
-__all__ = ["latencies", "load_pt", "require_file"]
+__all__ = ["latencies", "require_file"]
 
 
 def require_file(path: str | Path, what: str) -> Path:
@@ -24,34 +23,6 @@ def require_file(path: str | Path, what: str) -> Path:
         found = "a folder" if path.is_dir() else "nothing"
         raise InputError(f"{path}: expected {what}, found {found}.")
     return path
-
-
-def load_pt(path: str | Path, what: str) -> Any:
-    """The numbers, texts, lists and dicts in a file written by ``torch.save``; anything else in it is refused.
-
-    Raises:
-        InputError: the file is missing, truncated, or holds more than plain values (it is then not loaded).
-    """
-    import pickle
-
-    import torch
-
-    path = require_file(path, what)
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0] if str(error) else "not a torch file"
-        raise InputError(
-            f"{path}: expected {what}, saved by torch.save as plain numbers, lists and texts; the file holds something "
-            f"else, which could run code, and was not loaded ({reason})."
-        ) from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error}") from None
-    except Exception as error:  # a damaged archive fails in many ways inside torch
-        raise InputError(
-            f"{path}: expected {what}; the file is truncated or not a torch file ({type(error).__name__}: {error}). "
-            "Fetch it again."
-        ) from None
 
 
 def latencies(values: ArrayLike, n: int, source: str) -> NDArray[np.float64]:

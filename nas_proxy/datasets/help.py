@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from nas_proxy.datasets._read import latencies, load_pt
+from nas_proxy.datasets._pickle import load_numbers
+from nas_proxy.datasets._read import latencies
 from nas_proxy.datasets.tables import LatencyTable
 from nas_proxy.errors import InputError
 
@@ -25,14 +26,14 @@ def read_nasbench201_index(path: str | Path) -> tuple[str, ...]:
     Raises:
         InputError: the file cannot be read or is not a mapping of strings to 0..n-1.
     """
-    index: Any = load_pt(path, "a dict of NAS-Bench-201 string -> index")
+    index: Any = load_numbers(path, "a dict of NAS-Bench-201 string -> index")
     if not isinstance(index, dict) or sorted(index.values()) != list(range(len(index))):
         raise InputError(f"{path}: expected a dict of NAS-Bench-201 string -> index, the indices being 0..n-1.")
     return tuple(sorted(index, key=index.__getitem__))
 
 
 def _read_fbnet(path: Path) -> tuple[tuple[int, ...], ...]:
-    archs = load_pt(path, "a list of FBNet architectures")
+    archs = load_numbers(path, "a list of FBNet architectures")
     if not isinstance(archs, list) or not all(isinstance(arch, list) and len(arch) == 22 for arch in archs):
         raise InputError(f"{path}: expected a list of FBNet architectures, each a list of 22 operator indices.")
     return tuple(tuple(map(int, arch)) for arch in archs)
@@ -63,5 +64,5 @@ class HelpLatencies:
         files = sorted((folder / "latency").glob("*.pt"))
         if not files:
             raise InputError(f"{folder / 'latency'}: expected files <device>.pt, found none.")
-        columns = [latencies(load_pt(file, "a list of latencies"), len(archs), str(file)) for file in files]
+        columns = [latencies(load_numbers(file, "a list of latencies"), len(archs), str(file)) for file in files]
         return LatencyTable(space, archs, tuple(file.stem for file in files), np.stack(columns, axis=1))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -68,13 +70,26 @@ def test_files_that_hold_something_else(folder, values, said):
         load_latencies("help", folder)
 
 
+def test_files_of_old_torch_and_files_with_more_than_numbers(folder):
+    path = folder / "latency" / "phone.pt"
+    torch.save([1.0, 2.0, 3.0, 5.0], path, _use_new_zipfile_serialization=False)
+    assert load_latencies("help", folder).latency_ms("phone").tolist() == [1, 2, 3, 5]
+    torch.save(torch.ones(4), path)
+    with pytest.raises(InputError, match=r"phone\.pt: .*plain numbers.* not loaded, because it asks for torch\._utils"):
+        load_latencies("help", folder)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", pickle.dumps("0" * 10**6))
+    with pytest.raises(InputError, match="its data are compressed"):
+        load_latencies("help", folder)
+
+
 def test_a_truncated_file(folder):
     path = folder / "latency" / "phone.pt"
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match=r"phone\.pt: .*truncated or not a torch file"):
+    with pytest.raises(InputError, match=r"phone\.pt: .*truncated or neither a pickle nor a torch file"):
         load_latencies("help", folder)
     path.write_bytes(b"")
-    with pytest.raises(InputError, match=r"phone\.pt: .*truncated or not a torch file"):
+    with pytest.raises(InputError, match=r"phone\.pt: .*truncated or neither a pickle nor a torch file"):
         load_latencies("help", folder)
     path.write_bytes(b"arch,latency_ms\n")
     with pytest.raises(InputError, match=r"phone\.pt"):
@@ -85,7 +100,7 @@ def test_a_malicious_pickle_is_refused_and_never_loaded(folder):
     trace = folder / "trace"
     path = write_malicious_pickle(folder / "latency" / "phone.pt", trace, 2)
     assert is_armed(path, trace)
-    with pytest.raises(InputError, match=r"phone\.pt: .*could run code, and was not loaded"):
+    with pytest.raises(InputError, match=r"phone\.pt: .*asks for posix\.mkdir, which could run code"):
         load_latencies("help", folder)
     assert not trace.exists()
 
@@ -97,7 +112,7 @@ def test_a_malicious_torch_file_is_refused_and_never_loaded(folder):
     torch.save(Malicious(trace), path)
     torch.load(path, weights_only=False)  # the bait is one
     trace.rmdir()
-    with pytest.raises(InputError, match=r"phone\.pt: .*could run code, and was not loaded"):
+    with pytest.raises(InputError, match=r"phone\.pt: .*asks for posix\.mkdir, which could run code"):
         load_latencies("help", folder)
     assert not trace.exists()
 
