@@ -26,4 +26,4 @@ from .ranking import hypervolume as hypervolume
 from .ranking import pareto_front as pareto_front
 from .ranking import select_proxy as select_proxy
 from .spaces import get_space as get_space
-from .spaces.from_nni import space_from_nni as space_from_nni
+from .nni_plugin.model_space import space_from_nni as space_from_nni

@@ -16,7 +16,7 @@ with warnings.catch_warnings():  # NNI and Lightning warn while they are importe
     from torch import nn
 
 from nas_proxy.errors import InputError
-from nas_proxy.spaces.from_nni import space_from_nni
+from nas_proxy.nni_plugin.model_space import space_from_nni
 from nas_proxy.testing.spaces import CHECKS
 
 
