@@ -28,9 +28,9 @@ from rich.table import Table
 
 from nas_proxy import ProxyLatencyModel, get_space
 from nas_proxy.files import write_json
+from nas_proxy.nni_plugin.model_space import NniSpace, space_from_nni
 from nas_proxy.spaces import SearchSpace
 from nas_proxy.spaces._trace import trace
-from nas_proxy.nni_plugin.model_space import NniSpace, space_from_nni
 
 with warnings.catch_warnings():  # NNI and Lightning warn while they are imported
     warnings.simplefilter("ignore")

@@ -1,3 +1,4 @@
+from . import adapters as adapters
 from . import compression as compression
 from . import datasets as datasets
 from . import devices as devices
@@ -20,10 +21,11 @@ from .finalists import evaluate_finalists as evaluate_finalists
 from .nni_plugin import ProxyLatencyProfiler as ProxyLatencyProfiler
 from .nni_plugin import ProxyStrategy as ProxyStrategy
 from .nni_plugin import ProxyTuner as ProxyTuner
+from .nni_plugin.model_space import space_from_nni as space_from_nni
 from .ranking import Monotonicity as Monotonicity
 from .ranking import ProxyLatencyModel as ProxyLatencyModel
 from .ranking import hypervolume as hypervolume
 from .ranking import pareto_front as pareto_front
 from .ranking import select_proxy as select_proxy
+from .search import SearchEngine as SearchEngine
 from .spaces import get_space as get_space
-from .nni_plugin.model_space import space_from_nni as space_from_nni

@@ -13,6 +13,7 @@ __all__ = [
     "MissingDependencyError",
     "NasProxyError",
     "UnknownNameError",
+    "from_extra",
     "listed",
     "naming",
     "whole_number",
@@ -59,6 +60,19 @@ def listed(names: Sequence[str], most: int = 40) -> str:
 
 class MissingDependencyError(NasProxyError, ImportError):
     """An optional library is not installed; the message names the extra to install."""
+
+
+@contextmanager
+def from_extra(extra: str, what: str) -> Iterator[None]:
+    """Inside, an import that fails says which extra of this package to install for ``what``.
+
+    Raises:
+        MissingDependencyError: a library of the extra is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingDependencyError(f"{what} needs `pip install 'nas-proxy[{extra}]'`: {error}.") from None
 
 
 def whole_number(value: Any, what: str, least: int = 0) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,14 +12,10 @@ from nas_proxy.spaces import SearchSpace, get_space
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Candidate", "InvalidAccuracyError", "as_accuracy", "as_metric"]
+__all__ = ["Candidate", "as_metric"]
 
 #: NNI's parameters hold a candidate under this key, beside its choices by label.
 _KEY = "nas_proxy"
-
-
-class InvalidAccuracyError(InputError):
-    """An evaluation gave something that is no finite number."""
 
 
 @dataclass(frozen=True)
@@ -86,17 +80,3 @@ class Candidate:
 def as_metric(accuracy: float, latency_ms: Mapping[str, float]) -> dict[str, float]:
     """What a trial reports to NNI: ``default`` (the accuracy, which NNI maximises) and the predicted latencies."""
     return {"default": accuracy, "accuracy": accuracy} | {f"latency_ms/{name}": ms for name, ms in latency_ms.items()}
-
-
-def as_accuracy(value: Any) -> float:
-    """The accuracy in what an evaluation returned or a trial reported: a number, or a mapping with ``default``.
-
-    Raises:
-        InvalidAccuracyError: it is no number, or not finite.
-    """
-    number = value.get("default") if isinstance(value, Mapping) else value
-    if isinstance(number, bool) or not isinstance(number, numbers.Real):
-        raise InvalidAccuracyError(f"expected a number as accuracy, found {number!r} ({type(number).__name__}).")
-    if not math.isfinite(number):
-        raise InvalidAccuracyError(f"expected a finite accuracy, found {number!r}.")
-    return float(number)

@@ -19,7 +19,6 @@ from nni.nas.strategy import Strategy
 
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin import compat
-from nas_proxy.nni_plugin.candidate import InvalidAccuracyError, as_accuracy
 from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentError
 from nas_proxy.nni_plugin.spaces import sample_of, space_of
 from nas_proxy.search import Evaluated, Failure, LatencyModel, Proposal, SearchEngine
@@ -182,7 +181,7 @@ class ProxyStrategy(Strategy):
         finished, training = compat.earlier_models(self.engine)
         with self._lock:
             for model in finished:
-                self._tell(self._arch_of(model), model.metric)
+                self._opened.report(self._arch_of(model), model.metric)
             for model in training:
                 self._running[id(model)] = (model, self._arch_of(model))
             running = self._opened.resume([arch for _, arch in self._running.values()])
@@ -195,19 +194,13 @@ class ProxyStrategy(Strategy):
     def _on_metric(self, event: FinalMetricEvent) -> None:
         with self._lock:
             if (found := self._running.get(id(event.model))) is not None:
-                self._tell(found[1], event.metric)
+                self._opened.report(found[1], event.metric)
 
     def _on_end(self, event: TrainingEndEvent) -> None:
         with self._lock:
             found = self._running.pop(id(event.model), None)
             if found is not None and event.status != ModelStatus.Interrupted:  # by Ctrl-C: it will be proposed again
                 self._opened.fail(found[1], _REASONS.get(event.status, "its training failed"))
-
-    def _tell(self, arch: str, metric: Any) -> None:
-        try:
-            self._opened.succeed(arch, as_accuracy(metric))
-        except InvalidAccuracyError as error:
-            self._opened.fail(arch, str(error))
 
     def _fingerprint(self, space: SearchSpace) -> str:
         text = json.dumps([space.name, list(space.choices), list(self._latency), self._limits_ms, self._seed])

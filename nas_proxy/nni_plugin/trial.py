@@ -22,7 +22,8 @@ import filelock
 
 from nas_proxy.errors import InputError, NasProxyError
 from nas_proxy.files import write_json
-from nas_proxy.nni_plugin.candidate import Candidate, as_accuracy, as_metric
+from nas_proxy.nni_plugin.candidate import Candidate, as_metric
+from nas_proxy.search.accuracy import as_accuracy
 
 __all__ = ["Evaluator", "evaluator_of", "main"]
 

@@ -14,7 +14,7 @@ from nni.tuner import Tuner
 
 from nas_proxy.errors import InputError, NasProxyError
 from nas_proxy.nni_plugin import compat
-from nas_proxy.nni_plugin.candidate import Candidate, InvalidAccuracyError, as_accuracy
+from nas_proxy.nni_plugin.candidate import Candidate
 from nas_proxy.nni_plugin.client import ManagerClient
 from nas_proxy.nni_plugin.errors import ExperimentError
 from nas_proxy.nni_plugin.spaces import require_search_space
@@ -177,10 +177,7 @@ class ProxyTuner(Tuner):
         if arch is None:
             _logger.warning("a result is ignored, since its parameters are not of this search: %s", parameters)
             return
-        try:
-            session.succeed(arch, as_accuracy(value))
-        except InvalidAccuracyError as error:
-            session.fail(arch, str(error))
+        session.report(arch, value)
 
     def _settle(self, session: Session) -> None:
         """Trials that ended without a result have failed by now; give up if nothing else ever happens."""

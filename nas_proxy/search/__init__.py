@@ -1,6 +1,9 @@
-"""Ask/tell search that both NNI faces share: accuracy is learnt from results, latency is known in prediction."""
+"""Ask/tell search that every host shares: accuracy is learnt from results, latency is known in prediction.
 
-from nas_proxy.search.engine import Evaluated, Failure, Proposal, SearchEngine, SearchExhausted
-from nas_proxy.search.limits import LatencyModel
+:class:`SearchEngine` proposes, :class:`Session` makes it survive its process. What there is stands in ``__init__.pyi``;
+it is imported on first use, since settings are read where nothing is searched.
+"""
 
-__all__ = ["Evaluated", "Failure", "LatencyModel", "Proposal", "SearchEngine", "SearchExhausted"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from nas_proxy.errors import InputError
+from nas_proxy.search.accuracy import InvalidAccuracyError, as_accuracy
 from nas_proxy.search.engine import Evaluated, Failure, Proposal, SearchEngine, SearchExhausted
 from nas_proxy.search.state import StateFile
 from nas_proxy.spaces import SearchSpace
@@ -24,13 +26,15 @@ class Session:
         engine: a fresh engine; its state is restored from ``file`` if that holds one.
         file: where the state is written after each step; None for a search that ends with its process.
         evidence: fingerprints of what the search stands on (settings, measurements), by what they are called. A state
-            written with others is refused.
+            written with others is refused. The engine itself refuses a state of other limits, models or seed.
 
     Raises:
         InputError: the state on disk was made with other settings or measurements, or cannot be read.
     """
 
-    def __init__(self, engine: SearchEngine, file: StateFile | None, evidence: Mapping[str, str]) -> None:
+    def __init__(
+        self, engine: SearchEngine, file: StateFile | None = None, evidence: Mapping[str, str] | None = None
+    ) -> None:
         self.space: SearchSpace = engine.space
         self.waiting: dict[str, Proposal] = {}
         self.succeeded: set[str] = set()
@@ -38,11 +42,20 @@ class Session:
         self._lost: list[str] = []
         self._engine = engine
         self._file = file
-        self._evidence = dict(evidence)
+        self._evidence = dict(evidence or {})
         if file is not None:
             file.claim()
             if (state := file.read()) is not None:
                 self._restore(state)
+
+    @classmethod
+    def inside(cls, engine: SearchEngine, folder: str | Path | None) -> Self:
+        """The session whose state is in ``folder``; of no folder, one that ends with its process.
+
+        Raises:
+            InputError: see the class.
+        """
+        return cls(engine, None if folder is None else StateFile.inside(Path(folder)))
 
     @property
     def n_proposed(self) -> int:
@@ -73,6 +86,16 @@ class Session:
             self.failed.pop(arch, None)
             self.succeeded.add(arch)
             self._save()
+
+    def report(self, arch: str, value: Any) -> None:
+        """What an evaluation gave: a finite number is the accuracy, anything else a failure whose reason says so.
+
+        ``value`` may be a mapping with the number under ``default``.
+        """
+        try:
+            self.succeed(arch, as_accuracy(value))
+        except InvalidAccuracyError as error:
+            self.fail(arch, str(error))
 
     def fail(self, arch: str, reason: str) -> None:
         """A candidate's evaluation failed; it is not proposed again. A second answer changes nothing."""

@@ -13,7 +13,8 @@ import pytest
 
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin import trial
-from nas_proxy.nni_plugin.candidate import Candidate, InvalidAccuracyError, as_accuracy, as_metric
+from nas_proxy.nni_plugin.candidate import Candidate, as_metric
+from nas_proxy.search.accuracy import InvalidAccuracyError, as_accuracy
 from nas_proxy.spaces import get_space
 
 ARCH = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|nor_conv_1x1~2|"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from nas_proxy.errors import InputError
-from nas_proxy.nni_plugin import tuner as tuner_module
 from nas_proxy.nni_plugin.candidate import Candidate
 from nas_proxy.nni_plugin.errors import ExperimentError
 from nas_proxy.nni_plugin.tuner import ProxyTuner
+from nas_proxy.search import session
 
 
 class Dispatcher:
@@ -116,7 +116,7 @@ def test_exception_inside_nni_becomes_the_experiments_error(
     monkeypatch.setenv("SDK_PROCESS", "dispatcher")
     driver = Driver(arguments)
     driver.ask()
-    monkeypatch.setattr(tuner_module, "as_accuracy", lambda value: 1 / 0)
+    monkeypatch.setattr(session, "as_accuracy", lambda value: 1 / 0)
     driver.finish(0, {"nas_proxy": {"arch": "x", "space": "nasbench201", "latency_ms": {}}}, value=1.0)
     [error] = driver.dispatcher.errors
     assert "Traceback" in error

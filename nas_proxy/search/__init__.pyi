@@ -1,0 +1,11 @@
+from .engine import Evaluated as Evaluated
+from .engine import Failure as Failure
+from .engine import Proposal as Proposal
+from .engine import SearchEngine as SearchEngine
+from .engine import SearchExhausted as SearchExhausted
+from .latency_models import LatencyModels as LatencyModels
+from .latency_models import prepare as prepare
+from .limits import LatencyModel as LatencyModel
+from .session import Session as Session
+from .settings import SearchSettings as SearchSettings
+from .state import StateFile as StateFile
