@@ -38,7 +38,7 @@ fit-edge-tpu: $(READY)  ## the simulated Edge TPU from published latencies, into
 $(READY): pyproject.toml constraints.txt
 	command -v $(PYTHON) >/dev/null || { echo "nas-proxy needs Python 3.11: make PYTHON=/path/to/python3.11"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[onnx,timm,rl,compress,ray,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[onnx,timm,rl,compress,ray,optuna,dev]"
 	$(BIN)/nas-proxy doctor --fix
 	touch $@
 
