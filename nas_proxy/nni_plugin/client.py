@@ -84,8 +84,11 @@ class ManagerClient:
         self._request("PUT", "experiment?update_type=MAX_TRIAL_NUM", json=profile)
 
     def stop(self) -> None:
-        """Ask the manager to stop its trials and end."""
-        self._request("DELETE", "experiment")
+        """Ask the manager to stop its trials and end.
+
+        It ends only once nobody is connected, or after five seconds: this connection does not outlive the request.
+        """
+        self._request("DELETE", "experiment", headers={"Connection": "close"})
 
     def _request(self, method: str, route: str, **options: Any) -> requests.Response:
         response = self._http.request(method, f"{self._base}/{route}", timeout=20, **options)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import os
+import queue
 import sys
 import time
 import weakref
@@ -25,6 +26,7 @@ from nas_proxy.nni_plugin.client import ManagerClient
 __all__ = [
     "allow_for_spent_trials",
     "earlier_models",
+    "end_promptly",
     "environment_of_trials",
     "first_failure",
     "guarded_manager",
@@ -39,6 +41,7 @@ __all__ = [
 _VERSION = "3.0"
 _logger = logging.getLogger("nas_proxy")
 _START_S = 120.0
+_LOOK_S = 0.1
 _MANAGER_SCRIPT = Path(__file__).with_name("manager.cjs")
 
 
@@ -98,6 +101,21 @@ def report_error(st_callback: Callable[..., Any] | None, message: str) -> bool:
         return False
     report(message)
     return True
+
+
+def end_promptly() -> None:
+    """Let NNI's dispatcher, once told to end, do so within tenths of a second instead of three seconds.
+
+    Its threads wait up to three seconds for a command before they look whether they should end; here a tenth.
+    """
+    from nni.runtime import msg_dispatcher_base
+
+    class PromptQueue(queue.Queue[Any]):
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            return super().get(block, None if timeout is None else min(timeout, _LOOK_S))
+
+    if _is_expected("its tuner takes up to three seconds to end"):
+        msg_dispatcher_base.Queue = PromptQueue  # pyright: ignore[reportPrivateImportUsage]
 
 
 def recovered_parameters(st_callback: Callable[..., Any] | None) -> list[Mapping[str, Any]]:

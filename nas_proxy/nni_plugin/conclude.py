@@ -14,13 +14,11 @@ from rich.table import Table
 
 from nas_proxy import files
 from nas_proxy.devices import get_device, measure
-from nas_proxy.finalists import can_evaluate, evaluate_finalists
 from nas_proxy.ranking.kendall import kendall_tau
 from nas_proxy.ranking.pareto import pareto_front, recommended
 from nas_proxy.report import Check
 from nas_proxy.search import Evaluated
 from nas_proxy.search.settings import SearchSettings
-from nas_proxy.terminal.finalists import show
 from nas_proxy.terminal.progress import show_progress
 
 __all__ = ["evaluate", "finalists_of"]
@@ -64,6 +62,9 @@ def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: P
         device.name = name  # as the user calls it
     if not checks:
         return
+    from nas_proxy.finalists import can_evaluate, evaluate_finalists  # brings the simulators, half a second
+    from nas_proxy.terminal.finalists import show
+
     files.write_json(folder / "checks.json", [asdict(check) for check in checks])
     console.print(Group(*map(_render, checks)))
     if not (optimised := [device for device in devices.values() if can_evaluate(device)]):

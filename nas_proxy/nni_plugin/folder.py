@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from nas_proxy import files
 from nas_proxy.errors import InputError
 from nas_proxy.search.state import StateFile
 
-__all__ = ["Record", "RunFolder"]
+__all__ = ["Record", "RunFolder", "end"]
 
 _PATIENCE_S = 60  # NNI's manager gives up its own orderly shutdown after as long
 
@@ -106,12 +106,21 @@ class RunFolder:
             manager = psutil.Process(record.manager_pid)
             if record.experiment_id not in manager.cmdline():  # the number belongs to another process by now
                 return
-            family = [manager, *manager.children(recursive=True)]  # while it is there to name them
-            manager.terminate()
-            for process in psutil.wait_procs(family, timeout=_PATIENCE_S)[1]:
-                process.kill()
+            children = manager.children(recursive=True)  # while it is there to name them
+            end([manager], _PATIENCE_S)
+            end(children)
         except psutil.NoSuchProcess:
             return
+
+
+def end(processes: Sequence[psutil.Process], patience_s: float = 3.0) -> None:
+    """End processes: in good order, or after ``patience_s`` by force."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(processes, timeout=patience_s)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _first_free(parent: Path, name: str) -> Path:

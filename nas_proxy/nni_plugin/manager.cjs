@@ -1,5 +1,6 @@
 // Loaded into NNI 3.0's manager (a Node program) by NODE_OPTIONS="--require manager.cjs": what NNI has no options for.
 "use strict";
+const childProcess = require("node:child_process");
 const net = require("node:net");
 
 delete process.env.NODE_OPTIONS; // for the manager alone, not for the trials it starts
@@ -23,6 +24,22 @@ globalThis.setTimeout = Object.assign(function (callback, delay, ...rest) {
   const patience = delay === 10000 && String(callback).includes("Tuner did not connect") ? 120000 : delay;
   return setTimeoutOfNode(callback, patience, ...rest);
 }, setTimeoutOfNode);
+
+// It imports all of NNI in another Python to ask for its version, and no trial starts before: a second of one core.
+const VERSION_QUESTION = "nni.tools.nni_manager_scripts.collect_version_info";
+const VERSION_ANSWER = `
+import importlib.metadata, importlib.util, json, sys
+print(json.dumps({
+    "nniVersion": importlib.metadata.version("nni"),
+    "nniPath": importlib.util.find_spec("nni").submodule_search_locations[0],
+    "pythonVersion": "{}.{}.{}-{}-{}".format(*sys.version_info),
+    "pythonPath": sys.executable,
+}))`;
+const spawn = childProcess.spawn;
+childProcess.spawn = function (command, args, ...rest) {
+  const asked = Array.isArray(args) && args[0] === "-m" && args[1] === VERSION_QUESTION;
+  return spawn(command, asked ? ["-c", VERSION_ANSWER] : args, ...rest);
+};
 
 // It survives the program that started it. Here, if asked: it ends in good order once its parent is gone.
 if (process.env.NAS_PROXY_STOP_WITH_PARENT === "1") {

@@ -15,6 +15,7 @@ from nas_proxy.nni_plugin.client import ManagerClient
 from nas_proxy.nni_plugin.compat import guarded_manager, load_config
 from nas_proxy.nni_plugin.errors import ExperimentError
 from nas_proxy.nni_plugin.experiment import Experiment
+from nas_proxy.nni_plugin.folder import end
 from nas_proxy.nni_plugin.ports import port_is_free
 
 __all__ = ["Manager", "require_port"]
@@ -88,9 +89,7 @@ class Manager:
         if self.alive:
             self.process.kill()
             self.process.wait()
-        for process in psutil.wait_procs(family, timeout=3)[1]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        end(family)
 
     def _family(self) -> list[psutil.Process]:
         """Processes below the manager; once it is dead, those last seen there."""

@@ -131,6 +131,7 @@ class ProxyStrategy(Strategy):
     def _cleanup(self) -> None:
         self.engine.unregister_model_event_callback(ModelEventType.FinalMetric, self._on_metric)
         self.engine.unregister_model_event_callback(ModelEventType.TrainingEnd, self._on_end)
+        self._opened.close()
 
     def state_dict(self) -> dict[str, Any]:
         """Plain JSON: NNI reads checkpoints with a loader that admits little else."""

@@ -67,6 +67,8 @@ class ProxyTuner(Tuner):
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__()
+        if compat.in_dispatcher():
+            compat.end_promptly()
         self._lock = threading.RLock()  # NNI calls trial_end from a thread of its own
         self._session: Session | None = None
         self._st_callback: Callable[..., Any] | None = None

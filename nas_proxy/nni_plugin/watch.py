@@ -19,9 +19,9 @@ from nas_proxy.search.state import StateFile
 
 __all__ = ["watch"]
 
-_POLL_S = 1.0
-_SILENCE = 20  # polls without an answer before the manager counts as dead
-_ABSENCE = 4  # polls without a tuner before it counts as dead: NNI may be about to start it
+_POLL_S = 0.5
+_SILENCE = 40  # polls without an answer before the manager counts as dead, or without a first sight of the tuner
+_ABSENCE = 4  # polls without a tuner that was seen before
 _SETTLE_S = 15.0
 
 
@@ -33,6 +33,7 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
         InterruptedExperimentError: the manager or the tuner died, or was stopped from outside.
     """
     silent = absent = 0
+    patience = _SILENCE
     allowed = trials
     with _progress(console) as progress:
         task = progress.add_task("searching", total=trials, note="NNI starts")
@@ -40,8 +41,11 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
             if not manager.alive:
                 code = manager.process.returncode
                 raise InterruptedExperimentError(f"NNI's manager ended by itself, with code {code}.")
-            absent = 0 if manager.tuner_alive else absent + 1
-            if absent >= _ABSENCE:
+            if manager.tuner_alive:
+                absent, patience = 0, _ABSENCE
+            else:
+                absent += 1
+            if absent >= patience:
                 raise InterruptedExperimentError("the tuner's process died.")
             try:
                 status, errors = manager.client.status()

@@ -27,7 +27,8 @@ def test_only_this_machine_reaches_the_manager(toy: Any, run_in: Any, cable: Any
 
     toy.config["maxTrialNumber"] = 1
     run = run_in(toy.folder / "run", within=here.enter)
-    run.begin(toy.write(), TRAIN_S="600")
+    toy.let_finish(0)
+    run.begin(toy.write())
     run.wait_until(lambda: toy.trained)
     assert connect(here, "127.0.0.1") == ""
     assert "ConnectionRefusedError" in connect(here, address)
@@ -35,7 +36,7 @@ def test_only_this_machine_reaches_the_manager(toy: Any, run_in: Any, cable: Any
     run.process.terminate()
     run.finish(expected=130)
 
-    run.start("--resume", run.folder, "--expose", TRAIN_S="600")
+    run.start("--resume", run.folder, "--expose")
     run.wait_until(lambda: len(toy.trained) == 2)
     assert connect(there, address) == "", "asked for, and the other machine does have a way"
     run.process.terminate()

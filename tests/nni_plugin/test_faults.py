@@ -23,10 +23,12 @@ def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, faults: Any) -
 
     def training(n: int) -> dict[str, psutil.Process]:
         """NNI's processes, with the n-th candidate in training."""
+        toy.let_finish(n - 1)
         run.wait_until(lambda: len(set(toy.trained)) == n and len(run.results) == n - 1)
         return run.wait_until(lambda: len(family := run.family()) == 3 and family)
 
-    run.begin(toy.write(), TRAIN_S="2")
+    toy.let_finish(0)
+    run.begin(toy.write())
     family = training(2)
     family["tuner"].kill()
     assert "--resume" in run.finish(expected=1)
@@ -40,7 +42,7 @@ def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, faults: Any) -
     toy.write_latencies("proxy.csv", 60, seed=0)
     faults.note("proxy's measurements changed before the resume (refused)", run.results, toy.trained)
 
-    run.resume(TRAIN_S="2")
+    run.resume()
     family = training(3)
     family["manager"].kill()
     assert "--resume" in run.finish(expected=1)
@@ -50,14 +52,14 @@ def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, faults: Any) -
     path = run.folder / "search.json"
     path.write_bytes(path.read_bytes()[:100])
     assert run.process is not None
-    run.resume(TRAIN_S="2")
+    run.resume()
     family = training(4)
     faults.note("state truncated by a crash", run.results, toy.trained)
     psutil.Process(run.process.pid).kill()
     assert "is damaged; the state before it is used" in run.process.communicate()[0].replace("\n", " ")
     faults.note("nas-proxy run killed", run.results, toy.trained)
 
-    run.resume(TRAIN_S="2")
+    run.resume()
     assert psutil.wait_procs(family.values(), timeout=60)[1] == []
     family = training(5)
     run.process.send_signal(signal.SIGINT)
@@ -65,7 +67,7 @@ def test_killed_again_and_again(toy: Any, run: Any, left_of: Any, faults: Any) -
     assert left_of(family) == []
     faults.note("Ctrl-C", run.results, toy.trained)
 
-    run.resume(TRAIN_S="2")
+    run.resume()
     training(6)["trial"].kill()
     faults.note("trial killed", run.results, toy.trained)
     assert "1 trial(s) failed" in run.finish()
@@ -94,14 +96,15 @@ def test_evaluator_that_fails_in_every_way(toy: Any, run: Any, faults: Any) -> N
     faults.check(run.results, toy.trained)
 
 
-@pytest.mark.slow
 def test_full_and_read_only_disk(toy: Any, run_in: Any, disk: Any, faults: Any) -> None:
     toy.config["maxTrialNumber"] = 3
     reference = toy.reference(3)
     run = run_in(disk.path / "run")
-    run.begin(toy.write(), TRAIN_S="2")
+    toy.let_finish(1)
+    run.begin(toy.write())
     run.wait_until(lambda: len(set(toy.trained)) == 2 and len(run.results) == 1)
     disk.fill()
+    toy.let_finish(3)
     run.finish(expected=1)
     faults.note("full disk", run.results, toy.trained)
     disk.make_writable(False)
@@ -115,17 +118,18 @@ def test_full_and_read_only_disk(toy: Any, run_in: Any, disk: Any, faults: Any) 
     faults.check(run.results, toy.trained)
 
 
-@pytest.mark.slow
 def test_two_experiments_at_once(toy: Any, run_in: Any, tmp_path: Path, faults: Any) -> None:
     """Started at the same moment: each finds a port of its own; a third in the folder of one is refused."""
     toy.config["maxTrialNumber"] = 2
     reference = toy.reference(2)
     runs = [run_in(tmp_path / name) for name in ("one", "other")]
     config = toy.write()
+    toy.let_finish(0)
     for run in runs:
-        run.begin(config, TRAIN_S="1")
+        run.begin(config)
     runs[0].wait_until(lambda: runs[0].manager)
     assert "is at work here" in run_in(runs[0].folder).resume().finish(expected=2)
+    toy.let_finish(2)
     for run in runs:
         run.finish()
         assert run.results == reference

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -43,12 +42,14 @@ def accuracy_of(sample: dict[str, Any]) -> float:
     )
 
 
-def evaluate(model: Any, trained: str, seconds: float = 0.0) -> None:
-    """Notes what it is called with; what it reports depends on nothing else."""
+def evaluate(model: Any, trained: str) -> None:
+    """Notes what it is called with; what it reports depends on nothing else. See ``Toy.let_finish``."""
     sample = {str(label): option for label, option in nni.get_current_parameter().sample.items()}
     with Path(trained).open("a") as file:
         file.write(f"{sample['width']},{sample['kernel']},{sample['first']},{sample['second']}\n")
-    time.sleep(float(os.environ.get("TRAIN_S", seconds)))
+    which, leave = len(set(Path(trained).read_text().split())), Path(trained).with_name("leave.txt")
+    while leave.exists() and int(leave.read_text() or 0) < which:
+        time.sleep(0.02)
     nni.report_final_result(accuracy_of(sample))
 
 
