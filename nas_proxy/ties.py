@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["SAME", "first_largest", "first_smallest", "largest", "levels", "order", "rounded"]
+__all__ = ["SAME", "first_largest", "first_smallest", "largest", "levels", "order", "rounded", "settled"]
 
 SAME = 1e-9
 """Relative difference up to which values are equal: far above rounding, far below what anybody can measure."""
@@ -54,14 +54,18 @@ def largest(values: NDArray[np.float64], k: int, within: float | NDArray[np.floa
     return np.nonzero(taken)[-1].reshape(*values.shape[:-1], k)
 
 
-def levels(values: ArrayLike) -> NDArray[np.int64]:
-    """Ranks from 0 in each column of ``values`` ``(n,)`` or ``(n, columns)``; equal values have the same rank."""
+def levels(values: ArrayLike, within: float = SAME) -> NDArray[np.int64]:
+    """Ranks from 0 in each column of ``values`` ``(n,)`` or ``(n, columns)``; equal values have the same rank.
+
+    Args:
+        within: how far apart neighbouring values are equal, relative to the larger of the two.
+    """
     values = np.asarray(values, dtype=np.float64)
     rising = np.argsort(values, axis=0, kind="stable")
     ordered = np.take_along_axis(values, rising, axis=0)
     size = np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1]))
     ranks = np.zeros(values.shape, dtype=np.int64)
-    ranks[1:] = np.cumsum(np.diff(ordered, axis=0) > SAME * size, axis=0)
+    ranks[1:] = np.cumsum(np.diff(ordered, axis=0) > within * size, axis=0)
     found = np.empty_like(ranks)
     np.put_along_axis(found, rising, ranks, axis=0)
     return found
@@ -72,8 +76,16 @@ def order(values: ArrayLike) -> NDArray[np.int64]:
     return np.argsort(levels(values), kind="stable")
 
 
+def settled(values: ArrayLike, seen: ArrayLike, within: float = SAME) -> NDArray[np.float64]:
+    """``values`` ``(n,)``, those that are equal to one of ``seen`` or to each other made so in every bit: for libraries
+    that compare by themselves."""
+    both = np.concatenate([np.asarray(seen, dtype=np.float64), np.asarray(values, dtype=np.float64)])
+    _, first, level = np.unique(levels(both, within), return_index=True, return_inverse=True)
+    return both[first][level.ravel()][len(both) - len(np.asarray(values)) :]
+
+
 def rounded(values: NDArray[Any], digits: int) -> NDArray[np.float64]:
-    """``values`` to so many significant digits: for libraries that compare by themselves."""
+    """``values`` to so many significant digits: for what is shown and stored."""
     size = np.abs(values)
     unit = 10.0 ** (np.floor(np.log10(np.where(size > 0, size, 1.0))) - (digits - 1))
     return np.round(values / unit) * unit

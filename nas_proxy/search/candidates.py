@@ -17,7 +17,7 @@ from nas_proxy.search.limits import Targets
 from nas_proxy.search.surrogate import Points
 from nas_proxy.spaces import SearchSpace
 from nas_proxy.spaces.columns import Columns
-from nas_proxy.ties import first_largest, first_smallest, rounded
+from nas_proxy.ties import first_largest, first_smallest, settled
 
 __all__ = ["Candidates", "Score", "Slate", "candidates_of"]
 
@@ -25,8 +25,8 @@ _LISTED = 30_000
 _REFERENCE = 2_000
 _POPULATION = 60
 _GENERATIONS = 12
-_DIGITS = 8  # of the scores that evolution compares by itself
-_ROUGH = 1e-3  # relative: far above the error of single precision
+_SAME_SCORE = 1e-6  # relative: scores come of differences of nearly equal numbers
+_ROUGH = 0.03  # relative: far above what single precision makes of small scores
 _CENTRES = 20  # known architectures around which pairs of choices are tried before giving up
 
 
@@ -128,7 +128,8 @@ class Listed(Candidates):
         near = np.flatnonzero(rough >= (1 - _ROUGH) * rough.max())
         if len(near) == 1:
             return self._slate.texts[near[0]]
-        return self._slate.texts[near[first_largest(score(self.slate([self._archs[i] for i in near])))]]
+        exact = score(self.slate([self._archs[i] for i in near]))
+        return self._slate.texts[near[first_largest(exact, within=_SAME_SCORE * exact.max())]]
 
 
 class Evolved(Candidates):
@@ -163,8 +164,10 @@ class Evolved(Candidates):
         codes = self.space.encode([self.space.from_str(text) for text in start])
         fresh = rng.integers(0, self._options, size=(_POPULATION - len(codes), len(self._options)))
         found: dict[str, float] = {}
+        seen = np.zeros(1)
 
         def evaluate(population: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+            nonlocal seen
             value, violation = np.zeros(len(population)), np.ones(len(population))
             valid = np.flatnonzero(self.space.valid(population))
             if len(valid):
@@ -178,13 +181,16 @@ class Evolved(Candidates):
                         value[valid[i]] = 0.0  # a parent still, not a result
                     else:
                         found[slate.texts[i]] = float(value[valid[i]])
-            return rounded(value, _DIGITS), rounded(violation, _DIGITS)
+            both = settled(np.concatenate([value, violation]), seen, _SAME_SCORE)
+            seen = np.union1d(seen, both)
+            return both[: len(value)], both[len(value) :]
 
         evolve(evaluate, np.concatenate([codes, fresh]), self._options, _GENERATIONS, int(rng.integers(2**31)))
         if not found:
             return self._near(taken, [*parents, self.fastest], rng)
         texts = sorted(found)
-        return texts[first_largest([found[text] for text in texts])]
+        scores = [found[text] for text in texts]
+        return texts[first_largest(scores, within=_SAME_SCORE * max(scores))]
 
     def _near(self, taken: Collection[str], centres: list[str], rng: np.random.Generator) -> str | None:
         """A feasible architecture one or two choices away from the centres or from what is taken; None if none is."""

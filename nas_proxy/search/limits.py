@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError, UnknownNameError
-from nas_proxy.ties import rounded
+from nas_proxy.ties import SAME, rounded
 
 __all__ = ["LatencyModel", "Targets"]
 
-_DIGITS = 9
+_DIGITS = 12
 
 
 class LatencyModel(Protocol):
@@ -69,12 +69,12 @@ class Targets:
                     f"gives {column[bad[0]]}."
                 )
             columns.append(column)
-        # the last bits depend on the processor and on what else is predicted with it; limits must not
+        # the last bits depend on what else is predicted with it; proposals and states must not
         return rounded(np.stack(columns, axis=1), _DIGITS)
 
     def feasible(self, latency_ms: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Which latencies ``(n, targets)`` keep every limit, ``(n,)``."""
-        return np.all(latency_ms <= self._limit, axis=1)
+        return np.all(latency_ms <= self._limit * (1 + SAME), axis=1)
 
     def slowness(self, latency_ms: NDArray[np.float64]) -> NDArray[np.float64]:
         """Largest share of a limit that latencies ``(n, targets)`` take, ``(n,)``; without limits their mean log."""

@@ -6,15 +6,13 @@ import re
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from nas_proxy import Monotonicity, ProxyLatencyModel, select_proxy
 from nas_proxy.errors import InputError
 from nas_proxy.ranking import Inputs, Posterior
 from nas_proxy.ranking._scale import Scale
+from nas_proxy.ranking.kendall import kendall_tau
 from nas_proxy.ranking.monotonicity import GOOD_ENOUGH, _clock_step, assess
-
-SEEDS = range(6)
 
 
 def _adapt(proxy, population, latency, n=20):
@@ -24,7 +22,7 @@ def _adapt(proxy, population, latency, n=20):
 
 
 def _true_tau(model, population, latency, rest):
-    return stats.kendalltau(model.predict(population.archs)[rest], latency[rest])[0]
+    return kendall_tau(model.predict(population.archs)[rest], latency[rest])
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +30,22 @@ def proxy(population):
     return ProxyLatencyModel("nasbench201").fit(population.archs, population.device(macs=2, noise=0.02))
 
 
-@pytest.mark.parametrize("noise", [0.02, 0.15])
-def test_stated_tau_is_the_true_one(proxy, population, noise):
+# Means over so many draws that chance fails a right model less than once in a million: the bounds are five standard
+# errors and more away from what was found over a hundred draws, which the comments say.
+
+
+@pytest.mark.parametrize(("noise", "draws", "most"), [(0.02, 20, 0.03), (0.15, 58, 0.075)])  # .011 +- .009, .050 +- .037
+def test_stated_tau_is_the_true_one(proxy, population, noise, draws, most):
     gaps, optimism = [], []
-    for seed in SEEDS:
+    for seed in range(draws):
         latency = population.device(macs=1, kernels=1, noise=noise, seed=10 + seed)
         model, rest = _adapt(proxy, population, latency)
         true = _true_tau(model, population, latency, rest)
         gaps.append(model.monotonicity.kendall_tau - true)
         measured = [population.archs.index(arch) for arch in model.archs]
-        optimism.append(stats.kendalltau(model.posterior.held_out, latency[measured])[0] - true)
-    assert np.mean(np.abs(gaps)) < 0.06
-    if noise > 0.1:
+        optimism.append(kendall_tau(model.posterior.held_out, latency[measured]) - true)
+    assert np.mean(np.abs(gaps)) < most
+    if noise > 0.1:  # .048 +- .075 better
         assert np.mean(np.abs(gaps)) < np.mean(np.abs(optimism)), "the held-out tau itself would have been as honest"
 
 
@@ -109,10 +111,11 @@ def test_clock_step(measured, step):
     assert _clock_step(np.array(measured)) == pytest.approx(step, abs=1e-6)
 
 
-@pytest.mark.parametrize("n", [10, 20, 40])
-def test_standard_deviations_are_calibrated(proxy, population, n):
+# found: 66 % (each draw +- 18, 11, 8) and 88, 90, 91 % (+- 14, 7, 5) of 68 and 95 %
+@pytest.mark.parametrize(("n", "draws", "least"), [(10, 210, 0.83), (20, 160, 0.87), (40, 60, 0.88)])
+def test_standard_deviations_are_calibrated(proxy, population, n, draws, least):
     within = []
-    for seed in SEEDS:
+    for seed in range(draws):
         latency = population.device(macs=1, kernels=1, live=0.5, noise=0.08, seed=20 + seed)
         model, rest = _adapt(proxy, population, latency, n)
         mean, sd = model.predict(population.archs, return_std=True)
@@ -120,7 +123,7 @@ def test_standard_deviations_are_calibrated(proxy, population, n):
         within.append([(error < 1).mean(), (error < 1.96).mean()])
     at_68, at_95 = np.mean(within, axis=0)
     assert 0.58 < at_68 < 0.88
-    assert 0.88 < at_95 <= 1.0
+    assert least < at_95 <= 1.0
 
 
 class TestSelectProxy:
