@@ -50,7 +50,8 @@ class Processor:
 
     def space(self, name: str) -> Any:
         """The space, its features in another order and rounded otherwise in each call."""
-        kind, here = type(get_space(name)), self
+        kind: Any = type(get_space(name))
+        here = self
 
         class Elsewhere(kind):
             @property
