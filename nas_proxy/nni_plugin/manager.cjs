@@ -36,9 +36,12 @@ print(json.dumps({
     "pythonPath": sys.executable,
 }))`;
 const spawn = childProcess.spawn;
-childProcess.spawn = function (command, args, ...rest) {
-  const asked = Array.isArray(args) && args[0] === "-m" && args[1] === VERSION_QUESTION;
-  return spawn(command, asked ? ["-c", VERSION_ANSWER] : args, ...rest);
+childProcess.spawn = function (command, args, options) {
+  const module = Array.isArray(args) && args[0] === "-m" ? args[1] : null;
+  if (module === VERSION_QUESTION) args = ["-c", VERSION_ANSWER];
+  // The tuner. Through a shell, which NNI asks for, a space in the path of Python would end its name.
+  if (module === "nni") options = { ...options, shell: false };
+  return spawn(command, args, options);
 };
 
 // It survives the program that started it. Here, if asked: it ends in good order once its parent is gone.

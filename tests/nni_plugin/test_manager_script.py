@@ -15,15 +15,17 @@ from nni.runtime import msg_dispatcher_base
 
 from nas_proxy.nni_plugin import compat
 
-ASK = "require('child_process').spawn(process.argv[1], process.argv.slice(2), {stdio: 'inherit'})"
+ASK = "require('child_process').spawn(process.argv[1], process.argv.slice(2), {stdio: 'inherit', shell: SHELL})"
 VERSION_QUESTION = ("-m", "nni.tools.nni_manager_scripts.collect_version_info")
 
 
-def through_node(*command: str) -> str:
+def through_node(*command: str, python: str = sys.executable, shell: bool = False) -> str:
     """What Python prints, started by Node with our script loaded."""
     node = Path(nni_node.__path__[0]) / "node"
     env = os.environ | {"NODE_OPTIONS": f'--require "{compat._MANAGER_SCRIPT}"'}
-    done = subprocess.run([node, "-e", ASK, sys.executable, *command], capture_output=True, text=True, env=env)
+    done = subprocess.run(
+        [node, "-e", ASK.replace("SHELL", json.dumps(shell)), python, *command], capture_output=True, text=True, env=env
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -33,6 +35,15 @@ def test_the_version_is_told_as_nni_tells_it_but_without_importing_nni() -> None
     answered = through_node(*VERSION_QUESTION)
     assert json.loads(answered) == json.loads(asked.stdout)
     assert through_node("-m", "this").startswith("The Zen of Python"), "other questions are passed on"
+
+
+def test_the_path_of_python_may_have_a_space(tmp_path: Path) -> None:
+    """NNI starts its tuner through a shell, without quotes."""
+    python = tmp_path / "my env" / "python"
+    python.parent.mkdir()
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    assert "--exp_params" in through_node("-m", "nni", "--help", python=str(python), shell=True)
 
 
 def test_a_dispatcher_looks_at_once_whether_it_should_end(monkeypatch: pytest.MonkeyPatch) -> None:
