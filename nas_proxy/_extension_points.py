@@ -20,6 +20,7 @@ class Point:
         says: what entries are for.
         page: the page of ``docs/`` that shows a complete one.
         handed: names of the arguments that every entry is given before its options.
+        flag: the option of commands that names one; empty where only code does.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Point:
     says: str
     page: str = "write-your-own"
     handed: tuple[str, ...] = ()
+    flag: str = ""
 
     @property
     def suite(self) -> str:
@@ -58,6 +60,7 @@ _ALL = (
         },
         "what can be searched: architectures, their features and networks",
         "add-a-space",
+        flag="--space",
     ),
     Point(
         "device_kinds",
@@ -72,6 +75,7 @@ _ALL = (
         "what the field `kind` of a device's YAML file names; options are the other fields",
         "add-a-device",
         handed=("name", "description"),
+        flag="--device",
     ),
     Point(
         "runtimes",
@@ -102,6 +106,7 @@ _ALL = (
             "random": "nas_proxy.mapping.mappers.baselines:RandomMapper",
         },
         "how a layer's mapping to a spatial accelerator is searched",
+        flag="--mapper",
     ),
     Point(
         "schedulers",
@@ -117,6 +122,7 @@ _ALL = (
             "respect-small": "nas_proxy.scheduling.respect:SmallRespectScheduler",
         },
         "how a network is cut into the stages of a pipeline",
+        flag="--scheduler",
     ),
     Point(
         "rewriters",
@@ -131,6 +137,7 @@ _ALL = (
             "random": "nas_proxy.rewriting.rewriters.baselines:RandomRewriter",
         },
         "how a cheaper equivalent of a network is searched",
+        flag="--rewriter",
     ),
     Point(
         "rules",
@@ -160,6 +167,7 @@ _ALL = (
         "nas_proxy.rewriting.costs:GraphCost",
         {"macs+bytes": "nas_proxy.rewriting.costs.plain:PlainCost"},
         "what a network is rewritten for where it is no device's own cost",
+        flag="--for",
     ),
     Point(
         "methods",
@@ -170,6 +178,7 @@ _ALL = (
             "bayes": "nas_proxy.ranking._spike_slab:Bayes",
         },
         "how the proxy's model is adapted to a target's few measurements",
+        flag="--method",
     ),
     Point(
         "latency_formats",

@@ -165,13 +165,12 @@ def lookup(point: str, name: str, *, trusted: bool = True) -> Any:
     if name in (plug_ins := _plug_ins(point)):
         return _loaded(found, plug_ins[name])
     if ":" not in name:
-        raise UnknownNameError(found.what, name, names(point))
+        raise UnknownNameError(found.what, name, names(point), "" if trusted else _advice(found, name))
     for entry in _registered[point].values():
         if _own_text(entry) == name:
             return _imported(entry) if isinstance(entry, str) else entry
     if not trusted:
-        hint = f"{name} is code: data cannot have that run, only who calls can name it."
-        raise UnknownNameError(found.what, name, names(point), hint)
+        raise UnknownNameError(found.what, name, names(point), _advice(found, name))
     try:
         entry = _registered[point][name] = _imported(name)
     except (ImportError, AttributeError, ValueError) as error:
@@ -179,6 +178,14 @@ def lookup(point: str, name: str, *, trusted: bool = True) -> Any:
             f"{found.what} {name}: expected a known name or an importable module:attribute; found: {error}."
         ) from error
     return entry
+
+
+def _advice(point: Point, name: str) -> str:
+    """What to do where data names what is not known."""
+    own = name if ":" in name else "module:attribute"
+    say = f"say so, {point.flag} {own}, or" if point.flag else ""
+    refused = f"{name} is code, and data cannot have code run. " if ":" in name else ""
+    return f"{refused}If it is your own, {say} install it as a plug-in (entry point nas_proxy.{point.name})."
 
 
 def stated(point: str, text: str) -> str:

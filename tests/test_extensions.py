@@ -193,7 +193,10 @@ class TestData:
         (tmp_path / "inside.py").write_text("raise SystemExit('code from the folder has run')")
         monkeypatch.syspath_prepend(tmp_path)
         for text in ("inside:Mapper", "builtins:print", "inside:Mapper(a=1)"):
-            with pytest.raises(UnknownNameError, match="data cannot have that run, only who calls can name it"):
+            with pytest.raises(
+                UnknownNameError,
+                match=r"is code, and data cannot have code run\. If it is your own, say so, --mapper inside|builtins",
+            ):
                 extensions.get("mappers", text, trusted=False)
             with pytest.raises(UnknownNameError, match="is code"):
                 extensions.stated("mappers", text)

@@ -350,12 +350,13 @@ def fleet(
 def report(
     run: Annotated[Path, typer.Argument(help="The folder of a run.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The HTML file to write.")] = Path("report.html"),
+    space: Annotated[str | None, typer.Option(help="The search space, where it is your own: module:Class.")] = None,
 ) -> None:
     """Show a run as one HTML page that needs no network: which network for which device, and why to believe it."""
     from nas_proxy.report import write_report
 
     files.require_free(output, suffix=".html")
-    path = write_report(run, output)
+    path = write_report(run, output, space)
     Console().print(f"{path}: {path.stat().st_size / 1e6:.1f} MB; open it in a browser", markup=False, soft_wrap=True)
 
 

@@ -31,7 +31,7 @@ import numpy as np
 from nas_proxy import extensions, files
 from nas_proxy.datasets._read import require_file
 from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
-from nas_proxy.errors import InputError, UnknownNameError, listed
+from nas_proxy.errors import InputError, listed, naming
 from nas_proxy.spaces import get_space, space_text
 
 if TYPE_CHECKING:
@@ -146,23 +146,12 @@ def _space_of(path: Path, given: str | SearchSpace | None, stated: str | None) -
             f"{path}: of which search space are these architectures? Say so, or start the file with a line "
             "'# space: <name>'."
         )
-    space = _named(path, stated) if given is None else get_space(given)
+    with naming(path):
+        space = get_space(stated or "", trusted=False) if given is None else get_space(given)
     if stated is not None and stated != space_text(space) and not _names(stated, space):
         advice = "Leave the space out: the file states it." if isinstance(given, str) else "Use files of one space."
         raise InputError(f"{path}: holds architectures of {stated!r}, but is read as {space_text(space)!r}. {advice}")
     return space
-
-
-def _named(path: Path, stated: str | None) -> SearchSpace:
-    """The space that a file states, which must be known: a file cannot have code run."""
-    try:
-        return get_space(stated or "", trusted=False)
-    except UnknownNameError as error:
-        own = stated if ":" in str(stated) else "module:Class"
-        raise InputError(
-            f"{path}: is of the search space {stated!r}, which is not known here. If it is a space of your own, say "
-            f"so: --space {own} on the command line, space={own!r} in Python. ({error})"
-        ) from None
 
 
 def _names(stated: str, space: SearchSpace) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,15 @@ class Device(ABC):
     timed: bool = False
     batch: int = 8
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, description: Mapping[str, Any] | None = None) -> None:
+        """A device of a name; a kind with options takes the fields of its description itself.
+
+        Raises:
+            InputError: the description has fields that this kind knows nothing of.
+        """
+        unknown = sorted(set(description or ()) - {"kind", "description", "sources"})
+        if unknown:
+            raise InputError(f"device {name!r}: {type(self).__name__} has no options, found {', '.join(unknown)}.")
         self.name = name
 
     @abstractmethod
@@ -82,7 +91,8 @@ def register_device_kind(kind: str, factory: Any) -> None:
 
 
 def get_device(name: str | Path) -> Device:
-    """A device by the name of a shipped YAML file, or by the path of your own.
+    """A device by the name of a shipped YAML file, or by the path of your own; or one made of a kind and its options,
+    ``"host(runtime=torch,threads=2)"``, which may be your own, ``"module:Class"``.
 
     Relative paths in a file's fields ``csv`` and ``path`` start at the folder of that file.
 
@@ -90,6 +100,10 @@ def get_device(name: str | Path) -> Device:
         UnknownNameError: no shipped device has the name; the message names the closest.
         InputError: the file cannot be read or a field of it is wrong (names the field).
     """
+    if (of_kind := _kind_in(name)) is not None:
+        kind, options = of_kind
+        called = re.sub(r"[^\w.+-]+", "-", str(name)).strip("-")
+        return extensions.get("device_kinds", kind, called, _from_folder({"kind": kind, **options}, Path()))
     path = resources.find("devices", name)
     description = load_yaml(path)
     if "kind" not in description:
@@ -97,6 +111,17 @@ def get_device(name: str | Path) -> Device:
         raise InputError(f"{path}: the field 'kind' is missing: expected one of {known}.")
     kind = str(description["kind"])  # data: it never names code
     return extensions.get("device_kinds", kind, path.stem, _from_folder(description, path.parent), trusted=False)
+
+
+def _kind_in(name: Any) -> tuple[str, dict[str, Any]] | None:
+    """The kind and its options, where a text says these and no file."""
+    if not isinstance(name, str) or name in resources.names("devices") or Path(name).is_file():
+        return None
+    try:
+        kind, options = extensions.parse_text(name)
+    except InputError:
+        return None
+    return (kind, options) if ":" in kind or kind in extensions.names("device_kinds") else None
 
 
 def _from_folder(description: Mapping[str, Any], folder: Path) -> dict[str, Any]:

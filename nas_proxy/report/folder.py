@@ -89,7 +89,7 @@ class Run:
     @property
     def space(self) -> SearchSpace:
         """The search space."""
-        return get_space(self.space_name, **self.parameters)
+        return get_space(self.space_name, trusted=False, **self.parameters)
 
 
 def read_run(folder: str | Path) -> Run:

@@ -27,6 +27,7 @@ from nas_proxy.report.evidence import (
 )
 from nas_proxy.report.finalist_views import FinalistView, views
 from nas_proxy.report.folder import Check, Network, Run, read_run
+from nas_proxy.spaces import get_space
 
 __all__ = ["write_report"]
 
@@ -65,12 +66,13 @@ class Charts:
     finalists: tuple[FinalistView, ...]
 
 
-def write_report(run_folder: str | Path, output: str | Path) -> Path:
+def write_report(run_folder: str | Path, output: str | Path, space: str | None = None) -> Path:
     """Write the report of a run as one HTML file that needs no network.
 
     Args:
         run_folder: what ``nas-proxy run`` has made.
         output: the file to write; one that is there is replaced.
+        space: the run's search space where it is one of your own, ``module:Class``: a folder cannot have code run.
 
     Returns:
         Its path.
@@ -81,6 +83,8 @@ def write_report(run_folder: str | Path, output: str | Path) -> Path:
     output = Path(output)
     if output.is_dir():
         raise InputError(f"{output} is a folder: name the HTML file to write, such as {output / 'report.html'}.")
+    if space is not None:
+        get_space(space)  # known by this name from now on
     run = read_run(run_folder)
     return files.write_text(output, _render(run, _charts(run)))
 

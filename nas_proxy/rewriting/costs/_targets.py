@@ -16,7 +16,11 @@ __all__ = ["cost_for"]
 def is_cost(target: str) -> bool:
     """Whether a text names a cost by itself, of no device."""
     name = target.partition("(")[0].strip()
-    return name in extensions.names("costs") or (":" in name and not Path(target).exists())
+    if ":" not in name or Path(target).exists():
+        return name in extensions.names("costs")
+    entry = extensions.lookup("costs", name)
+    made_by = getattr(entry, "__self__", entry)  # the class, where the entry is a method of one
+    return not (isinstance(made_by, type) and issubclass(made_by, Device))
 
 
 def cost_for(target: str | Path | Device, *, bottleneck: bool = True) -> GraphCost:
