@@ -53,7 +53,7 @@ class SearchSpace(ABC, Generic[Arch]):
 
     @abstractmethod
     def encode(self, archs: Sequence[Arch]) -> NDArray[np.int64]:
-        """Codes of architectures, of shape ``(n, len(choices))``.
+        """Codes of architectures: integers of shape ``(n, len(choices))``, also where ``n`` is 0.
 
         Raises:
             InputError: an architecture is not of this space (says which position and what was allowed).
@@ -77,13 +77,14 @@ class SearchSpace(ABC, Generic[Arch]):
 
     @abstractmethod
     def features(self, archs: Sequence[Arch]) -> NDArray[np.float64]:
-        """Features of shape ``(n, len(feature_names))``, from the encoding alone: no module is built."""
+        """Features of shape ``(n, len(feature_names))``, also where ``n`` is 0, from the encoding alone: no module is
+        built."""
 
     @abstractmethod
     def build(self, arch: Arch, **parameters: Any) -> torch.nn.Module:
         """A trainable network of an architecture; ``parameters`` override the space's own for this network.
 
-        Its input is a batch of images of :meth:`input_shape`.
+        Its input is a batch of :meth:`input_shape`, its output has the shape ``(batch, classes)``.
         """
 
     @abstractmethod

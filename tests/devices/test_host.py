@@ -11,7 +11,7 @@ import torch
 from nas_proxy import extensions, get_device
 from nas_proxy.devices._machine import available_cores
 from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
-from nas_proxy.testing.devices import CHECKS
+from nas_proxy.testing.device_kinds import CHECKS
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

@@ -18,7 +18,7 @@ from nas_proxy import LatencyTable
 from nas_proxy.devices import Device, LatencyResult, measure
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.graph import TensorGraph
-from nas_proxy.testing.devices import CHECKS, check_repeatable
+from nas_proxy.testing.device_kinds import CHECKS, check_repeatable
 
 
 class Counting(Device):

@@ -10,7 +10,7 @@ import pytest
 from nas_proxy.devices import Device, get_device
 from nas_proxy.mapping.device import SpatialDevice
 from nas_proxy.spaces import get_space
-from nas_proxy.testing.devices import CHECKS, check_repeatable
+from nas_proxy.testing.device_kinds import CHECKS, check_repeatable
 from nas_proxy.testing.mappers import small_accelerator
 
 DEVICES: dict[str, Callable[[], Device]] = {

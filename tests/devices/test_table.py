@@ -11,7 +11,7 @@ from nas_proxy import LatencyTable, get_device, get_space
 from nas_proxy.devices.table import TableDevice
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.spaces import space_text
-from nas_proxy.testing.devices import CHECKS, check_repeatable
+from nas_proxy.testing.device_kinds import CHECKS, check_repeatable
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from nas_proxy.errors import UnknownNameError
 from nas_proxy.ranking import Inputs, ProxyKnowledge
 from nas_proxy.ranking._adaproxy import AdaProxy, fit_adaproxy
 from nas_proxy.ranking._spike_slab import Prior, _average, fit_bayes
-from nas_proxy.testing.adaptation import CHECKS
+from nas_proxy.testing.methods import CHECKS
 
 
 @pytest.mark.parametrize("name", extensions.names("methods"))

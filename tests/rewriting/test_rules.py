@@ -13,7 +13,7 @@ from nas_proxy.graph._builder import GraphBuilder
 from nas_proxy.rewriting import Edit, apply, structural_hash, verify, verify_edit
 from nas_proxy.rewriting._verify import _in_float64, random_inputs, run_float64
 from nas_proxy.rewriting.synthetic import random_graph, random_images
-from nas_proxy.testing.rewriting import RULE_CHECKS
+from nas_proxy.testing.rules import CHECKS
 
 
 def slices_of_slices() -> TensorGraph:
@@ -24,10 +24,10 @@ def slices_of_slices() -> TensorGraph:
     return TensorGraph(tuple(b.nodes), b.values, ("x",), (second,))
 
 
-@pytest.mark.parametrize("check", RULE_CHECKS)
+@pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", [rule.name for rule in extensions.every("rules")])
 def test_every_rule(name, check):
-    check(extensions.get("rules", name), [slices_of_slices()] if name == "shared-selection" else [])
+    check(extensions.get("rules", name), graphs=[slices_of_slices()] if name == "shared-selection" else [])
 
 
 def test_there_are_more_than_twenty_rules():

@@ -33,7 +33,7 @@ from nas_proxy.rewriting.xrlflow import (
 )
 from nas_proxy.rewriting.xrlflow._policy import collate
 from nas_proxy.scheduling.device import EdgeTPUDevice
-from nas_proxy.testing.rewriting import REWRITER_CHECKS
+from nas_proxy.testing.rewriters import CHECKS
 
 
 @pytest.mark.parametrize("target", ["macs+bytes", "eyeriss", "edge-tpu", "edge-tpu-x4"])
@@ -65,7 +65,7 @@ def test_candidates_found_step_by_step_are_those_of_the_graph(seed):
         assert sorted(map(str, state.candidates)) == sorted(map(str, anew.candidates))
 
 
-@pytest.mark.parametrize("check", REWRITER_CHECKS)
+@pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("name", ["greedy", "beam", "random", "learned", "egglog"])
 def test_every_rewriter(name, check):
     if name == "egglog":

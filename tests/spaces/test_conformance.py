@@ -7,7 +7,7 @@ import json
 import pytest
 
 from nas_proxy import extensions, resources
-from nas_proxy.errors import UnknownNameError
+from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.spaces import get_space, register_space
 from nas_proxy.spaces.nasbench201 import NasBench201
 from nas_proxy.testing.spaces import CHECKS
@@ -19,6 +19,15 @@ from nas_proxy.testing.spaces import CHECKS
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 def test_conformance(name, check):
     check(get_space(name))
+
+
+@pytest.mark.parametrize("name", extensions.names("spaces"))
+@pytest.mark.parametrize("foreign", ["not an architecture", None, 3.5], ids=repr)
+def test_what_is_no_architecture_is_refused_with_the_name_of_the_space(name, foreign):
+    space = get_space(name)
+    for call in (space.from_str, space.to_str, space.build, lambda arch: space.encode([arch])):
+        with pytest.raises(InputError, match=space.name):
+            call(foreign)
 
 
 @pytest.mark.parametrize("name", resources.names("search_spaces"))

@@ -1,8 +1,12 @@
-"""What every device must satisfy. In your tests, with architectures of a space that the device can take::
+"""What every device must satisfy. In your tests::
+
+from nas_proxy.testing.device_kinds import CHECKS
 
 @pytest.mark.parametrize("check", CHECKS)
 def test_my_device(check):
-    check(MyDevice("mine"), space, archs)
+    check(MyDevice("mine"))
+
+Devices are asked about small networks of NAS-Bench-201; ``space=`` and ``archs=`` name others that yours can take.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import Any
 
 from nas_proxy.devices import Device, LatencyResult, measure
 from nas_proxy.errors import InputError
-from nas_proxy.spaces import SearchSpace
+from nas_proxy.spaces import SearchSpace, get_space
 
 __all__ = [
     "CHECKS",
@@ -85,9 +89,17 @@ def check_repeatable(device: Device, space: SearchSpace, archs: Sequence[Any]) -
     assert [first[i] for i in range(len(archs))] == [again[len(archs) - 1 - i] for i in range(len(archs))]
 
 
-CHECKS: tuple[Callable[[Device, SearchSpace, Sequence[Any]], None], ...] = (
-    check_description,
-    check_latencies,
-    check_foreign_networks,
-    check_measuring,
+def _on_networks(check: Callable[..., None]) -> Callable[..., None]:
+    """A check that takes small networks where none are given."""
+
+    def checked(device: Device, space: SearchSpace | None = None, archs: Sequence[Any] | None = None) -> None:
+        space = space or get_space("nasbench201", channels=4, cells=1, image_size=8)
+        check(device, space, space.sample(3, seed=0) if archs is None else archs)
+
+    checked.__name__, checked.__doc__ = check.__name__, check.__doc__
+    return checked
+
+
+CHECKS: tuple[Callable[..., None], ...] = tuple(
+    map(_on_networks, (check_description, check_latencies, check_foreign_networks, check_measuring))
 )

@@ -1,5 +1,7 @@
 """What every adaptation method must satisfy. In your tests::
 
+from nas_proxy.testing.methods import CHECKS
+
 @pytest.mark.parametrize("check", CHECKS)
 def test_my_method(check):
     check(MyMethod())
