@@ -7,6 +7,7 @@ seconds per epoch, training seconds in total. The index is that of HELP's ``str_
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,8 +42,10 @@ class NatsBenchAccuracies:
         index = self.index or path.parent.parent / "help" / "nasbench201" / "str_arch2idx.pt"
         archs = read_nasbench201_index(index)
         try:
-            table = np.loadtxt(path, ndmin=2)
-        except (ValueError, UnicodeDecodeError) as error:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # numpy warns of an empty file
+                table = np.loadtxt(path, ndmin=2)
+        except (ValueError, UnicodeDecodeError, UserWarning) as error:
             raise InputError(f"{path}: expected a table of numbers, index and accuracy first: {error}") from None
         if table.shape[0] != len(archs) or table.shape[1] < 2:
             raise InputError(
