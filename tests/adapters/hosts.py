@@ -18,18 +18,23 @@ from nas_proxy.spaces import get_space
 from nas_proxy.testing.faces import Face
 
 
+def write_latencies(path: Path, device: str, n: int, seed: int) -> None:
+    """A CSV of ``n`` NAS-Bench-201 cells on a device whose latencies, 1 to 12 ms, follow the cells' features."""
+    space = get_space("nasbench201")
+    archs = space.sample(n, seed)
+    latency_ms = (np.log1p(space.features(archs)).sum(axis=1) - 147) / 4
+    LatencyTable("nasbench201", tuple(archs), (device,), latency_ms[:, None]).to_csv(path)
+
+
 class Problem:
     """A search in NAS-Bench-201 from two CSVs, for a phone with a limit."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        space = get_space("nasbench201")
-        for seed, (name, n) in enumerate({"proxy": 60, "phone": 20}.items()):
-            archs = space.sample(n, seed)
-            cost = np.log1p(space.features(archs)).sum(axis=1)
-            LatencyTable("nasbench201", tuple(archs), (name,), cost[:, None] / 10).to_csv(folder / f"{name}.csv")
+        write_latencies(folder / "proxy.csv", "laptop", 60, seed=0)
+        write_latencies(folder / "phone.csv", "phone", 20, seed=1)
         self._models = prepare(SearchSettings.read(self.arguments(0)), folder)
-        predicted = self._models.targets["phone"].predict(space.sample(100, seed=2))
+        predicted = self._models.targets["phone"].predict(self._models.space.sample(100, seed=2))
         self.limit_ms = float(np.median(predicted))
         self._folders = itertools.count()
 
