@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import importlib.metadata
 import operator
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +15,7 @@ __all__ = [
     "MissingDependencyError",
     "NasProxyError",
     "UnknownNameError",
+    "extra_for",
     "from_extra",
     "listed",
     "naming",
@@ -73,6 +76,16 @@ def from_extra(extra: str, what: str) -> Iterator[None]:
         yield
     except ImportError as error:
         raise MissingDependencyError(f"{what} needs `pip install 'nas-proxy[{extra}]'`: {error}.") from None
+
+
+def extra_for(error: ModuleNotFoundError) -> MissingDependencyError | None:
+    """What to install after an import that failed, None where no extra of this package has the library."""
+    library = (error.name or "").partition(".")[0]
+    for requirement in importlib.metadata.requires("nas-proxy") or ():
+        extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
+        if extra and re.split(r"[^\w-]", requirement)[0].replace("-", "_") == library:
+            return MissingDependencyError(f"this needs `pip install 'nas-proxy[{extra[1]}]'`: {error}.")
+    return None
 
 
 def whole_number(value: Any, what: str, least: int = 0) -> int:

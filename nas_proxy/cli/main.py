@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from nas_proxy import extensions, files
-from nas_proxy.errors import InputError, NasProxyError
+from nas_proxy.errors import InputError, NasProxyError, extra_for
 
 __all__ = ["app", "main"]
 
@@ -511,6 +511,10 @@ def main() -> None:
         app()
     except NasProxyError as error:
         message, exit_code = str(error), error.exit_code
+    except ModuleNotFoundError as error:
+        if (missing := extra_for(error)) is None:
+            raise
+        message, exit_code = str(missing), missing.exit_code
     except OSError as error:
         if error.filename is None:
             raise

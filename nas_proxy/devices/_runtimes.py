@@ -46,6 +46,7 @@ class TorchRuntime(Runtime):
     """Eager PyTorch; the number of threads is set by the timer around each turn."""
 
     packages = ("torch",)
+    extra = "torch"
     precisions = ("float32", "bfloat16")
 
     def prepare(self, module: torch.nn.Module, batch: torch.Tensor, threads: int) -> Callable[[], object]:
@@ -64,7 +65,7 @@ class OnnxRuntime(Runtime):
     """ONNX Runtime's CPU provider with all graph optimisations."""
 
     packages = ("onnxruntime", "onnx", "onnxscript", "torch")
-    extra = "onnx"
+    extra = "torch,onnx"
 
     def prepare(self, module: torch.nn.Module, batch: torch.Tensor, threads: int) -> Callable[[], object]:
         import onnxruntime

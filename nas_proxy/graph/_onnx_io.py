@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas_proxy import files
-from nas_proxy.errors import InputError, MissingDependencyError
+from nas_proxy.errors import InputError, from_extra
 from nas_proxy.graph._tensor_graph import Constant, Node, Subgraph, TensorGraph, Value, numpy_dtype, sort_nodes
 
 if TYPE_CHECKING:
@@ -95,12 +95,10 @@ def save_onnx(graph: TensorGraph, path: str | Path) -> Path:
 
 
 def _load(source: str | Path | bytes | onnx.ModelProto) -> ir.Model:
-    try:
+    with from_extra("onnx", "reading ONNX"):
         import onnx
         import onnx_ir as ir
         from google.protobuf.message import DecodeError
-    except ImportError as error:
-        raise MissingDependencyError(f"reading ONNX needs `pip install nas-proxy[onnx]`: {error}") from None
 
     folder, label = None, "the ONNX model"
     if isinstance(source, str | Path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import ml_dtypes
 import numpy as np
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, from_extra
 
 if TYPE_CHECKING:
     import networkx
@@ -205,7 +205,8 @@ class TensorGraph:
 
         Nodes carry ``node`` (the :class:`Node`), edges ``values`` (names of the tensors, in order).
         """
-        import networkx
+        with from_extra("draw", "a view as a networkx graph"):
+            import networkx
 
         view = networkx.DiGraph(name=self.name)
         view.add_nodes_from((node.name, {"node": node}) for node in self.nodes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, from_extra
 from nas_proxy.graph._builder import GraphBuilder, Untranslatable
 from nas_proxy.graph._onnx_io import from_onnx
 from nas_proxy.graph._tensor_graph import Node, TensorGraph, Value, sort_nodes
@@ -33,9 +33,11 @@ def from_torch(module: torch.nn.Module, example_shapes: Sequence[Any]) -> Tensor
             or example tensors instead of shapes, where an input is not float32 (token ids).
 
     Raises:
+        MissingDependencyError: torch is not installed.
         InputError: the shapes are not shapes, the module cannot take them, or its graph depends on the data.
     """
-    import torch
+    with from_extra("torch", "tracing a module"):
+        import torch
 
     if not isinstance(module, torch.nn.Module):
         raise InputError(f"expected a torch.nn.Module, found {type(module).__name__}.")

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from timm.models._efficientnet_blocks import ConvBnAct, DepthwiseSeparableConv, InvertedResidual, SqueezeExcite
 from torch import Tensor, nn
 
-from nas_proxy.errors import MissingDependencyError
 from nas_proxy.spaces.mobilenetv3 import (
     EXPANDED_CHANNELS,
     HEAD_CHANNELS,
@@ -17,11 +17,6 @@ from nas_proxy.spaces.mobilenetv3 import (
     LayerPosition,
     inner_channels,
 )
-
-try:
-    from timm.models._efficientnet_blocks import ConvBnAct, DepthwiseSeparableConv, InvertedResidual, SqueezeExcite
-except ImportError as error:
-    raise MissingDependencyError(f"mobilenetv3 networks need timm: pip install 'nas-proxy[timm]' ({error})") from error
 
 __all__ = ["MobileNetV3Network"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pandas as pd
 
 from nas_proxy import files
-from nas_proxy.errors import InputError, MissingDependencyError
+from nas_proxy.errors import InputError, MissingDependencyError, from_extra
 from nas_proxy.spaces._kinds import COMPUTE, KINDS
 
 __all__ = ["COMPUTE", "INTENSITIES", "KINDS", "NARROW", "SHIPPED", "extend_table", "read_table"]
@@ -83,7 +83,8 @@ def _write(path: Path, rows: dict[str, dict[str, float]]) -> None:
 
 def _costs(arch: str) -> dict[str, float]:
     """Trace a network and add up its kernels."""
-    import torch
+    with from_extra("timm", "tracing a network of timm"):
+        import torch
 
     from nas_proxy.spaces._trace import BYTES_PER_VALUE, built_on_meta, trace
     from nas_proxy.spaces.timm_zoo import create_network, create_own_network, split

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, from_extra
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
 from nas_proxy.spaces._cost import TALLY, LayerTally, conv, halve, inverted_residual, linear, pool, tally
 
@@ -205,11 +205,16 @@ class FBNet(SearchSpace[tuple[int, ...]]):
         return (self.input_channels, self.image_size, self.image_size)
 
     def build(self, arch: Sequence[int], **parameters: Any) -> torch.nn.Module:
-        """The network of 22 operator indices; ``parameters`` override the space's own, e.g. ``classes=10``."""
-        from nas_proxy.spaces._fbnet_network import FBNetNetwork
+        """The network of 22 operator indices; ``parameters`` override the space's own, e.g. ``classes=10``.
 
+        Raises:
+            MissingDependencyError: torch is not installed.
+        """
         space = self.with_parameters(**parameters)
         space._check(arch)
+        with from_extra("torch", "a network of fbnet"):
+            from nas_proxy.spaces._fbnet_network import FBNetNetwork
+
         return FBNetNetwork([OPERATORS[operator] for operator in arch], space)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, from_extra
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
 from nas_proxy.spaces._cost import TALLY, add, conv, halve, inverted_residual, linear, pool, tally
 
@@ -236,11 +236,12 @@ class MobileNetV3(SearchSpace[Arch]):
         """The network of an architecture, of timm's blocks; ``parameters`` override the space's own.
 
         Raises:
-            MissingDependencyError: timm is not installed.
+            MissingDependencyError: torch or timm is not installed.
         """
         space = self.with_parameters(**parameters)
         _check(arch)
-        from nas_proxy.spaces._mobilenetv3_network import MobileNetV3Network
+        with from_extra("timm", "a network of mobilenetv3"):
+            from nas_proxy.spaces._mobilenetv3_network import MobileNetV3Network
 
         layers = [(POSITIONS[i], arch["ks"][i], arch["e"][i]) for i in range(_LAYERS) if _exists(arch, i)]
         return MobileNetV3Network(layers, space.classes, space.input_channels)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, from_extra
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
 from nas_proxy.spaces._cost import TALLY, LayerTally, add, conv, linear, pool, tally
 
@@ -196,12 +196,16 @@ class NasBench201(SearchSpace[str]):
             arch: canonical text.
             prune: build the live edges only; the others add at most a constant to the output.
             parameters: override the space's own, e.g. ``channels=4``.
-        """
-        from nas_proxy.spaces._nasbench201_network import NasBench201Network
 
+        Raises:
+            MissingDependencyError: torch is not installed.
+        """
         space = self.with_parameters(**parameters)
         code = self.encode([arch])
         kept = live_edges(code)[0] if prune else np.ones(len(EDGES), dtype=bool)
+        with from_extra("torch", "a network of nasbench201"):
+            from nas_proxy.spaces._nasbench201_network import NasBench201Network
+
         edges = [(*edge, OPERATORS[op]) for edge, op, keep in zip(EDGES, code[0], kept, strict=True) if keep]
         return NasBench201Network(edges, space.channels, space.cells, space.classes, space.input_channels)
 

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
+from nas_proxy.errors import InputError, UnknownNameError, from_extra
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
 from nas_proxy.spaces._timm_table import COMPUTE, INTENSITIES, KINDS, NARROW, SHIPPED, read_table
 
@@ -196,10 +196,8 @@ def create_network(arch: str, **parameters: Any) -> torch.nn.Module:
         MissingDependencyError: timm is not installed.
         UnknownNameError: timm has no such network; the message names the closest.
     """
-    try:
+    with from_extra("timm", "a network of timm"):
         import timm
-    except ImportError as error:
-        raise MissingDependencyError(f"timm networks need timm: pip install 'nas-proxy[timm]' ({error})") from error
     name, size = split(arch)
     if ":" in name:
         raise InputError(f"{name} is a network of your own: build it yourself.")

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nas_proxy.errors import InputError
 from nas_proxy.spaces import SearchSpace
@@ -118,8 +119,7 @@ def check_foreign_architectures(space: SearchSpace) -> None:
 
 def check_network(space: SearchSpace) -> None:
     """A network maps a batch to a batch, has gradients, and is the same under the same seed."""
-    import torch
-
+    torch = pytest.importorskip("torch", reason="networks need torch")
     for arch in space.sample(2, seed=0):
         images = torch.randn(2, *space.input_shape(arch), generator=torch.Generator().manual_seed(0))
         torch.manual_seed(0)

@@ -103,7 +103,7 @@ def test_a_missing_runtime_is_said_before_any_work(monkeypatch):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "onnxruntime" else find_spec(name))
     with pytest.raises(
-        MissingDependencyError, match=r"needs the package 'onnxruntime'.*pip install 'nas-proxy\[onnx\]'"
+        MissingDependencyError, match=r"needs the package 'onnxruntime'.*pip install 'nas-proxy\[torch,onnx\]'"
     ):
         get_device("host-onnxruntime")
 

@@ -24,6 +24,7 @@ def test_producers_consumers_and_networkx():
     graph = chain("a", "b", "c")
     assert graph.producers["b:0"].name == "b"
     assert [node.name for node in graph.consumers["a:0"]] == ["b"]
+    pytest.importorskip("networkx", reason="needs the extra draw")
     view = graph.to_networkx()
     assert list(view.edges) == [("a", "b"), ("b", "c")]
     assert view.edges["a", "b"]["values"] == ["a:0"]

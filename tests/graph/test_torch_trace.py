@@ -7,12 +7,13 @@ from collections import Counter
 import numpy as np
 import onnxruntime
 import pytest
-import torch
-from torch import nn
-from torch.nn import functional
 
-from nas_proxy.errors import InputError
-from nas_proxy.graph import TensorGraph, annotate, from_onnx, from_torch, to_onnx
+torch = pytest.importorskip("torch", reason="a trace is of a torch module")
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from nas_proxy.errors import InputError  # noqa: E402
+from nas_proxy.graph import TensorGraph, annotate, from_onnx, from_torch, to_onnx  # noqa: E402
 
 
 def costs(graph: TensorGraph) -> dict[str, Counter]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+needs_torch = pytest.mark.skipif(find_spec("torch") is None, reason="simulates networks built with torch")
+
+
 def prepared(folder: Path, targets: Any, run: str = "run") -> LatencyModels:
     arguments = {"space": "nasbench201", "space_parameters": SMALL, "proxy": {"csv": "proxy.csv"}}
     return prepare(SearchSettings.read(arguments | {"targets": targets}, base=folder), folder / run)
 
 
+@needs_torch
 def test_simulated_targets_are_sampled_where_the_proxy_says(folder: Path) -> None:
     models = prepared(folder, {"pipeline": {"device": "edge-tpu", "samples": 8}})
     assert models.samples["pipeline"].devices == ("edge-tpu",)
@@ -41,6 +46,7 @@ def test_simulated_targets_are_sampled_where_the_proxy_says(folder: Path) -> Non
     assert models.targets["pipeline"].monotonicity.n == 8
 
 
+@needs_torch
 def test_more_is_measured_until_the_ranking_is_good_enough(folder: Path) -> None:
     """The further measurements include the first, which stay as they are."""
     few = prepared(folder, {"tpu": {"device": "edge-tpu", "samples": 4}}, "few")
@@ -51,6 +57,7 @@ def test_more_is_measured_until_the_ranking_is_good_enough(folder: Path) -> None
     assert set(few.samples["tpu"].archs) < set(more.samples["tpu"].archs)
 
 
+@needs_torch
 def test_a_ranking_that_stays_doubtful_stops_the_search_with_advice(folder: Path) -> None:
     targets = {"tpu": {"device": "edge-tpu", "samples": 4, "least_tau": 0.999, "most_samples": 6}}
     with pytest.raises(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+import pytest
 
 from nas_proxy.spaces import SearchSpace
 
 
 def counted(space: SearchSpace, arch, **options) -> tuple[int, int]:
     """Multiply-accumulates and parameters of the network of an architecture, built on the meta device."""
+    torch = pytest.importorskip("torch", reason="networks need torch")
+    nn = torch.nn
     with torch.device("meta"):
         network = space.build(arch, **options).eval()
         image = torch.empty(1, *space.input_shape(arch))
     parameters = sum(parameter.numel() for parameter in network.parameters())
     macs = 0
 
-    def count(module: nn.Module, _, output: torch.Tensor) -> None:
+    def count(module, _, output) -> None:
         nonlocal macs
         macs += output[:, 0].numel() * module.weight.numel()
 

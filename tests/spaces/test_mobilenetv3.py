@@ -13,8 +13,6 @@ from module_costs import counted, named_features
 from nas_proxy.errors import InputError
 from nas_proxy.spaces.mobilenetv3 import MobileNetV3
 
-pytest.importorskip("timm")
-
 architectures = st.fixed_dictionaries(
     {
         "ks": st.lists(st.sampled_from([3, 5, 7]), min_size=20, max_size=20),

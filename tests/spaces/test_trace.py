@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import nn
+import pytest
 
-from nas_proxy.spaces._trace import built_on_meta, trace
+torch = pytest.importorskip("torch", reason="a trace is of a torch module")
+from torch import nn  # noqa: E402
+
+from nas_proxy.spaces._trace import built_on_meta, trace  # noqa: E402
 
 
 def traced(make, *shape):
