@@ -1,5 +1,5 @@
 """Searches for the cheapest equivalent graph."""
 
-from nas_proxy.rewriting.rewriters._base import Budget, Rewriter, Rewritten, search
+from nas_proxy.rewriting.rewriters._base import Budget, Rewriter, Rewritten, SearchRewriter
 
-__all__ = ["Budget", "Rewriter", "Rewritten", "search"]
+__all__ = ["Budget", "Rewriter", "Rewritten", "SearchRewriter"]

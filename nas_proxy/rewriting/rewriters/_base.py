@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
+
+import numpy as np
 
 from nas_proxy.errors import whole_number
 from nas_proxy.graph import TensorGraph
@@ -15,7 +18,7 @@ from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import RewriteState, start
 from nas_proxy.rewriting.costs import GraphCost, Priced
 
-__all__ = ["Budget", "Rewriter", "Rewritten", "search"]
+__all__ = ["Budget", "Rewriter", "Rewritten", "SearchRewriter"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ class Rewritten:
 
     @property
     def speedup(self) -> float:
+        """The cost before over the cost after; 1 where nothing is left that costs."""
         return self.cost_before / self.cost_after if self.cost_after else 1.0
 
     @property
@@ -102,7 +106,9 @@ class Rewriter(Protocol):
     """Looks for a cheaper equivalent graph. The same graph, cost and seed give the same result."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the result calls the rewriter."""
+        ...
 
     def rewrite(
         self,
@@ -113,28 +119,56 @@ class Rewriter(Protocol):
         seconds: float | None = None,
         seed: int = 0,
         rules: Sequence[Rule] | None = None,
-    ) -> Rewritten: ...
+    ) -> Rewritten:
+        """The cheapest graph found, never dearer than ``graph``.
+
+        Args:
+            graph: what is rewritten.
+            cost: what is made smaller.
+            evaluations: graphs that may be priced.
+            seconds: time that may pass; None for no limit.
+            seed: of everything random.
+            rules: which substitutions are allowed; all where None.
+
+        Raises:
+            InputError: ``evaluations`` is no whole number, or the graph's opset is too old for the rules to write to.
+        """
+        ...
 
 
-def search(
-    name: str,
-    walk: Callable[[RewriteState, Budget], Any],
-    graph: TensorGraph,
-    cost: GraphCost,
-    evaluations: int,
-    seconds: float | None,
-    rules: Sequence[Rule] | None,
-) -> Rewritten:
-    """Run a search from a graph until it ends, its budget does, or the user interrupts; never worse than the graph."""
-    budget, stopped = Budget(evaluations, seconds), "done"
-    first = start(graph, cost, rules)
-    budget.see(first)
-    try:
-        walk(first, budget)
-    except Exhausted as reason:
-        stopped = str(reason)
-    except KeyboardInterrupt:
-        stopped = "interrupted"
-    best = budget.best
-    assert best is not None
-    return Rewritten(best.graph, best.path, first.total, best.total, cost.unit, budget.spent, stopped, name)
+class SearchRewriter(ABC):
+    """A rewriter that walks from state to state, one substitution at a time."""
+
+    name: str
+
+    @abstractmethod
+    def walk(self, first: RewriteState, budget: Budget, rng: np.random.Generator) -> None:
+        """Search from ``first``.
+
+        ``budget`` prices substitutions and is shown what is found (:meth:`Budget.see`). Where it is spent it raises
+        :class:`Exhausted`, which ends the search.
+        """
+
+    def rewrite(
+        self,
+        graph: TensorGraph,
+        cost: GraphCost,
+        *,
+        evaluations: int = 1000,
+        seconds: float | None = None,
+        seed: int = 0,
+        rules: Sequence[Rule] | None = None,
+    ) -> Rewritten:
+        """As :meth:`Rewriter.rewrite`: walks until the search ends, its budget does, or the user interrupts."""
+        budget, stopped = Budget(evaluations, seconds), "done"
+        first = start(graph, cost, rules)
+        budget.see(first)
+        try:
+            self.walk(first, budget, np.random.default_rng(seed))
+        except Exhausted as reason:
+            stopped = str(reason)
+        except KeyboardInterrupt:
+            stopped = "interrupted"
+        best = budget.best
+        assert best is not None
+        return Rewritten(best.graph, best.path, first.total, best.total, cost.unit, budget.spent, stopped, self.name)

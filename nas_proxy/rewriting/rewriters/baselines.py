@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Sequence
 
 import numpy as np
 
-from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._edit import Edit
-from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import RewriteState
-from nas_proxy.rewriting.costs import GraphCost
-from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
+from nas_proxy.rewriting.rewriters._base import Budget, SearchRewriter
 
 __all__ = ["BeamRewriter", "GreedyRewriter", "RandomRewriter", "climb"]
 
@@ -38,19 +34,17 @@ def climb(state: RewriteState, budget: Budget) -> RewriteState:
             return state
 
 
-class GreedyRewriter:
+class GreedyRewriter(SearchRewriter):
     """Takes the substitution that saves most until none saves anything."""
 
     name = "greedy"
 
-    def rewrite(
-        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
-        seed: int = 0, rules: Sequence[Rule] | None = None,
-    ) -> Rewritten:  # fmt: skip
-        return search(self.name, climb, graph, cost, evaluations, seconds, rules)
+    def walk(self, first: RewriteState, budget: Budget, rng: np.random.Generator) -> None:
+        """As :meth:`SearchRewriter.walk`."""
+        climb(first, budget)
 
 
-class BeamRewriter:
+class BeamRewriter(SearchRewriter):
     """TASO's backtracking search (Jia et al., SOSP 2019, algorithm 2): the cheapest graph first, losses tolerated.
 
     Args:
@@ -63,13 +57,8 @@ class BeamRewriter:
     def __init__(self, alpha: float = 1.05, width: int = 200) -> None:
         self.alpha, self.width = alpha, width
 
-    def rewrite(
-        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
-        seed: int = 0, rules: Sequence[Rule] | None = None,
-    ) -> Rewritten:  # fmt: skip
-        return search(self.name, self._walk, graph, cost, evaluations, seconds, rules)
-
-    def _walk(self, first: RewriteState, budget: Budget) -> None:
+    def walk(self, first: RewriteState, budget: Budget, rng: np.random.Generator) -> None:
+        """As :meth:`SearchRewriter.walk`."""
         queue: list[tuple[float, int, RewriteState, Edit | None]] = [(first.total, 0, first, None)]
         seen, count = {first.key}, 0
         while queue:
@@ -93,7 +82,7 @@ class BeamRewriter:
                 queue = heapq.nsmallest(self.width, queue)
 
 
-class RandomRewriter:
+class RandomRewriter(SearchRewriter):
     """Random walks of up to ``length`` substitutions, again and again from the start."""
 
     name = "random"
@@ -101,20 +90,13 @@ class RandomRewriter:
     def __init__(self, length: int = 20) -> None:
         self.length = length
 
-    def rewrite(
-        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
-        seed: int = 0, rules: Sequence[Rule] | None = None,
-    ) -> Rewritten:  # fmt: skip
-        rng = np.random.default_rng(seed)
-
-        def walk(first: RewriteState, budget: Budget) -> None:
-            while first.candidates:
-                state = first
-                for _ in range(self.length):
-                    if not state.candidates:
-                        break
-                    edit = state.candidates[int(rng.integers(len(state.candidates)))]
-                    state = state.move(edit, budget.evaluate(state, edit))
-                    budget.see(state)
-
-        return search(self.name, walk, graph, cost, evaluations, seconds, rules)
+    def walk(self, first: RewriteState, budget: Budget, rng: np.random.Generator) -> None:
+        """As :meth:`SearchRewriter.walk`."""
+        while first.candidates:
+            state = first
+            for _ in range(self.length):
+                if not state.candidates:
+                    break
+                edit = state.candidates[int(rng.integers(len(state.candidates)))]
+                state = state.move(edit, budget.evaluate(state, edit))
+                budget.see(state)

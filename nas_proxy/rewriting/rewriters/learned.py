@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas_proxy.graph import TensorGraph
-from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import RewriteState
-from nas_proxy.rewriting.costs import GraphCost
-from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
+from nas_proxy.rewriting.rewriters._base import Budget, SearchRewriter
 from nas_proxy.rewriting.rewriters.baselines import climb
 from nas_proxy.rewriting.xrlflow import Episode, RewritingPolicy, load_policy, observe
 from nas_proxy.rewriting.xrlflow._policy import collate
@@ -25,7 +21,7 @@ SHIPPED = Path(__file__).parents[1] / "xrlflow" / "weights.safetensors"
 SMALL = SHIPPED.with_name("weights-small.safetensors")
 
 
-class LearnedRewriter:
+class LearnedRewriter(SearchRewriter):
     """X-RLflow: rollouts of the policy from the best graph so far and from the original, each followed by a climb.
 
     The first rollout takes the most probable substitution each time, later ones draw. Where a rollout from the best
@@ -45,24 +41,17 @@ class LearnedRewriter:
         self.policy = policy if isinstance(policy, RewritingPolicy) else load_policy(policy or SHIPPED)
         self.samples, self.length = samples, length
 
-    def rewrite(
-        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
-        seed: int = 0, rules: Sequence[Rule] | None = None,
-    ) -> Rewritten:  # fmt: skip
-        rng = np.random.default_rng(seed)
-
-        def walk(first: RewriteState, budget: Budget) -> None:
-            climb(first, budget)
-            for sample in range(1 + self.samples):
-                best = None
-                while budget.best is not best:  # as long as something better is found from the best
-                    best = budget.best or first
-                    climb(self._rollout(best, budget, rng if sample else None), budget)
-                    if budget.best is best:
-                        self._branch(best, budget)
-                climb(self._rollout(first, budget, rng if sample else None), budget)
-
-        return search(self.name, walk, graph, cost, evaluations, seconds, rules)
+    def walk(self, first: RewriteState, budget: Budget, rng: np.random.Generator) -> None:
+        """As :meth:`SearchRewriter.walk`."""
+        climb(first, budget)
+        for sample in range(1 + self.samples):
+            best = None
+            while budget.best is not best:  # as long as something better is found from the best
+                best = budget.best or first
+                climb(self._rollout(best, budget, rng if sample else None), budget)
+                if budget.best is best:
+                    self._branch(best, budget)
+            climb(self._rollout(first, budget, rng if sample else None), budget)
 
     def _branch(self, state: RewriteState, budget: Budget) -> None:
         """Climb from behind each substitution, the most probable first, until one of them leads to something better."""

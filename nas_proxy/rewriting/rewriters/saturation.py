@@ -16,14 +16,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from nas_proxy.errors import MissingDependencyError
 from nas_proxy.graph import Node, TensorGraph, Value
 from nas_proxy.rewriting._edit import Edit
-from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import RewriteState
 from nas_proxy.rewriting._structure import plain_attributes
-from nas_proxy.rewriting.costs import GraphCost, Priced
-from nas_proxy.rewriting.rewriters._base import Budget, Rewritten, search
+from nas_proxy.rewriting.costs import Priced
+from nas_proxy.rewriting.rewriters._base import Budget, SearchRewriter
 
 __all__ = ["EqualitySaturationRewriter"]
 
@@ -31,7 +32,7 @@ RULE = "equality-saturation"
 _COST_STEPS = 1_000_000  # a network's cost in egglog's whole numbers
 
 
-class EqualitySaturationRewriter:
+class EqualitySaturationRewriter(SearchRewriter):
     """Explores the cheapest graphs first, puts every application it finds into one e-graph, and extracts."""
 
     name = "egglog"
@@ -44,13 +45,8 @@ class EqualitySaturationRewriter:
                 f'rewriter "egglog" needs egglog ({error}): pip install "nas-proxy[egglog]"'
             ) from None
 
-    def rewrite(
-        self, graph: TensorGraph, cost: GraphCost, *, evaluations: int = 1000, seconds: float | None = None,
-        seed: int = 0, rules: Sequence[Rule] | None = None,
-    ) -> Rewritten:  # fmt: skip
-        return search(self.name, self._walk, graph, cost, evaluations, seconds, rules)
-
-    def _walk(self, first: RewriteState, budget: Budget) -> None:
+    def walk(self, first: RewriteState, budget: Budget, rng: np.random.Generator) -> None:
+        """As :meth:`SearchRewriter.walk`."""
         terms = _Terms(first.priced)
         queue: list[tuple[float, int, RewriteState, Edit | None]] = [(first.total, 0, first, None)]
         seen, count = {first.key}, 0
