@@ -44,6 +44,7 @@ class CompressionReport:
 
     @property
     def times_smaller(self) -> float:
+        """The file before over the file after, in bytes."""
         return self.before.file_bytes / self.after.file_bytes
 
     @property

@@ -30,6 +30,7 @@ class Returns:
 
     @classmethod
     def of(cls, values: NDArray[np.float64]) -> Returns:
+        """Mean of the returns ``(n,)`` of episodes, with its 95 % interval by bootstrap."""
         means = values[_resampled(len(values), 0)].mean(axis=1)
         low, high = np.quantile(means, [0.025, 0.975])
         return cls(float(values.mean()), float(low), float(high), len(values))

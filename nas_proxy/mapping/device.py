@@ -124,11 +124,13 @@ class SpatialDevice(Device):
         return cls(name, parsed, mapper=parsed.mapper, evaluations=parsed.evaluations, objective=parsed.objective)
 
     def describe(self) -> dict[str, Any]:
+        """As :meth:`Device.describe`: the accelerator, and how its layers are mapped."""
         accelerator = self.accelerator.model_dump(mode="json", include=set(Accelerator.model_fields))
         search = {"mapper": self.mapper, "evaluations": self.evaluations, "objective": self.objective}
         return {"name": self.name, **search, "seed": self.seed, **accelerator}
 
     def modules(self) -> tuple[str, ...]:
+        """As :meth:`Device.modules`: this package, and the mapper's module."""
         return "nas_proxy.mapping", type(extensions.get("mappers", self.mapper)).__module__
 
     def replaced(self, **changes: Any) -> SpatialDevice:
@@ -137,6 +139,7 @@ class SpatialDevice(Device):
         return SpatialDevice(self.name, self.accelerator, **{name: getattr(self, name) for name in names} | changes)
 
     def cached(self, folder: Path) -> SpatialDevice:
+        """As :meth:`Device.cached`: mappings are kept in ``folder``, unless the device has a cache already."""
         return self if self.cache is not None else self.replaced(cache=folder)
 
     def latency(self, network: TensorGraph | Sequence[Layer]) -> SpatialResult:

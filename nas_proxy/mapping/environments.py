@@ -59,12 +59,15 @@ class AgentsEnv(ParallelEnv):
         self._rng = np.random.default_rng()
 
     def observation_space(self, agent: str) -> spaces.Space:
+        """What an agent observes, as PettingZoo asks for it."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> spaces.Space:
+        """The choices of an agent, as PettingZoo asks for them."""
         return self.action_spaces[agent]
 
     def reset(self, seed: int | None = None, options: dict | None = None) -> tuple[dict, dict]:
+        """Start an episode from a random mapping; returns observations and infos by agent."""
         if seed is not None:
             self._rng = np.random.default_rng(seed)
         self.agents, self._turn = list(self.possible_agents), 0
@@ -72,6 +75,10 @@ class AgentsEnv(ParallelEnv):
         return self._observe(), {agent: {} for agent in self.agents}
 
     def step(self, actions: dict[str, int]) -> tuple[dict, dict, dict, dict, dict]:
+        """Take the agents' choices, repaired to a mapping that fits, and evaluate it.
+
+        Returns observations, rewards, terminations, truncations and infos by agent.
+        """
         wanted = self._held.copy()
         for i, agent in enumerate(self.possible_agents):
             wanted[i] = actions.get(agent, wanted[i])
@@ -108,6 +115,7 @@ class StepwiseEnv(gymnasium.Env):
         self.observation_space = spaces.Box(0.0, 1.0, (n * (CHOICES + 1),), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[NDArray[np.float32], dict]:
+        """Start an episode: no decision is taken yet."""
         super().reset(seed=seed)
         self._choices, self._at = np.zeros(len(self.problem.space), dtype=np.int64), 0
         return self._observe(), {}
@@ -117,6 +125,7 @@ class StepwiseEnv(gymnasium.Env):
         return self.problem.space.mask(self._choices, self._at)
 
     def step(self, action: int) -> tuple[NDArray[np.float32], float, bool, bool, dict]:
+        """Take one decision; the first allowed choice where ``action`` is none. The last one is rewarded."""
         allowed = self.action_masks()
         self._choices[self._at] = action if allowed[action] else int(np.argmax(allowed))
         self._at += 1
@@ -141,10 +150,12 @@ class OneShotEnv(gymnasium.Env):
         self.observation_space = spaces.Box(0.0, 1.0, (1,), np.float32)
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[NDArray[np.float32], dict]:
+        """Start an episode. The observation, of shape ``(1,)``, says nothing."""
         super().reset(seed=seed)
         return np.zeros(1, dtype=np.float32), {}
 
     def step(self, action: NDArray[np.int64]) -> tuple[NDArray[np.float32], float, bool, bool, dict]:
+        """Evaluate the mapping that ``action``, of one choice per decision, stands for; an episode is one step."""
         choices = self.problem.space.canonical(np.array(action, dtype=np.int64)[None])
         values, _ = self.problem.evaluate(choices)
         return np.zeros(1, dtype=np.float32), float(self.problem.reward(values)[0]), True, False, {}

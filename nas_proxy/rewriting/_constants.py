@@ -36,18 +36,22 @@ class Derived(Constant):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Known before the values are."""
         return self.__dict__["_shape"]
 
     @property
     def dtype(self) -> str:
+        """Known before the values are."""
         return self.__dict__["_dtype"]
 
     @cached_property
     def array(self) -> np.ndarray:  # type: ignore[override]
+        """The values, computed when they are first asked for."""
         return self.compute(tuple(source.array for source in self.__dict__["sources"]), self.dtype)
 
     @cached_property
     def content_hash(self) -> str:
+        """Equal for equal recipes of equal sources; no value is computed."""
         digest = hashlib.blake2b(f"{self.dtype}{self.shape}".encode(), digest_size=16)
         recipe = self.__dict__["recipe"]
         digest.update(f"{getattr(recipe, '__module__', '')}.{recipe.__qualname__}".encode())

@@ -18,6 +18,8 @@ _CONVOLVE = {1: functional.conv1d, 2: functional.conv2d, 3: functional.conv3d}
 
 
 class Conv(ReferenceConv):
+    """Convolution by PyTorch."""
+
     def _run(self, X, W, B=None, **given: Any):
         n = X.ndim - 2
         if given["auto_pad"] not in (None, "NOTSET") or n not in _CONVOLVE:
@@ -30,6 +32,8 @@ class Conv(ReferenceConv):
 
 
 class AveragePool(AveragePool_19):
+    """Average pooling by PyTorch."""
+
     def _run(self, x, **given: Any):
         if not _is_plain(x, given):
             return super()._run(x, **given)
@@ -39,6 +43,8 @@ class AveragePool(AveragePool_19):
 
 
 class MaxPool(ReferenceMaxPool):
+    """Maximum pooling by PyTorch, where indices are not asked for."""
+
     def _run(self, x, **given: Any):
         if not _is_plain(x, given) or self.n_outputs > 1:
             return super()._run(x, **given)
@@ -46,6 +52,7 @@ class MaxPool(ReferenceMaxPool):
 
     @property
     def n_outputs(self) -> int:
+        """Outputs that the node has: values, and indices where they are asked for."""
         return len(self.onnx_node.output)
 
 

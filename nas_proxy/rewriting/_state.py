@@ -32,10 +32,12 @@ class RewriteState:
 
     @property
     def graph(self) -> TensorGraph:
+        """The graph."""
         return self.priced.graph
 
     @property
     def total(self) -> float:
+        """Its cost, in the unit of the cost model."""
         return self.priced.total
 
     @cached_property

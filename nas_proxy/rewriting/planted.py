@@ -31,6 +31,7 @@ class Planted:
 
     @property
     def best_cost(self) -> float:
+        """What ``best`` costs."""
         return self.cost.price(self.best).total
 
 

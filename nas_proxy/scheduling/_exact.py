@@ -38,6 +38,11 @@ class IdealDPScheduler:
     never_worse_than_dp: ClassVar[bool] = True
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
+        """As :meth:`Scheduler.schedule`: an optimum, by dynamic programming over order ideals.
+
+        Raises:
+            TooManyIdealsError: there are more than ``max_ideals``, and ``strict`` is set.
+        """
         try:
             ideals = _order_ideals(problem, self.max_ideals)
         except TooManyIdealsError:
@@ -124,6 +129,7 @@ class MILPScheduler:
     never_worse_than_dp: ClassVar[bool] = True
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
+        """As :meth:`Scheduler.schedule`: the best that the solver finds in its time, with its bound."""
         from scipy.optimize import milp
 
         heuristic = DPScheduler(orders=20)

@@ -24,6 +24,7 @@ class CompilerScheduler:
     never_worse_than_dp: ClassVar[bool] = False
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
+        """As :meth:`Scheduler.schedule`: the execution order, cut where parameters are shared out evenly."""
         share = problem.parameter_bytes.sum() / problem.stages
         stage_of = np.zeros(problem.n, np.int64)
         stage, held = 0, 0.0
@@ -46,6 +47,7 @@ class DPScheduler:
     never_worse_than_dp: ClassVar[bool] = True
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
+        """As :meth:`Scheduler.schedule`: the best cut of the execution order and of random ones."""
         orders = np.array([problem.order])
         if self.orders > 1:
             drawn = random_orders(problem, self.orders - 1, np.random.default_rng(self.seed))

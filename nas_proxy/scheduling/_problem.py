@@ -117,10 +117,12 @@ class PipelineProblem:
 
     @property
     def n(self) -> int:
+        """The number of units."""
         return len(self.time_ms)
 
     @cached_property
     def predecessors(self) -> tuple[tuple[int, ...], ...]:
+        """Of each unit the units whose tensors it reads, in increasing order."""
         found: list[set[int]] = [set() for _ in range(self.n)]
         for tensor in self.tensors:
             if tensor.producer != HOST:
@@ -130,6 +132,7 @@ class PipelineProblem:
 
     @cached_property
     def successors(self) -> tuple[tuple[int, ...], ...]:
+        """Of each unit the units that read its tensors, in increasing order."""
         found: list[list[int]] = [[] for _ in range(self.n)]
         for unit, before in enumerate(self.predecessors):
             for producer in before:
@@ -182,14 +185,17 @@ class Schedule:
 
     @property
     def bottleneck_ms(self) -> float:
+        """The time of the slowest stage."""
         return max(self.stage_ms)
 
     @property
     def latency_ms(self) -> float:
+        """The time of one input through all stages."""
         return sum(self.stage_ms)
 
     @property
     def throughput_per_s(self) -> float:
+        """Inputs a second once the pipeline is full; infinite where nothing takes time."""
         return 1e3 / self.bottleneck_ms if self.bottleneck_ms else np.inf
 
 

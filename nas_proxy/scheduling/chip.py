@@ -32,14 +32,17 @@ class EdgeTPUSpec(Spec):
 
     @property
     def peak_macs_per_ms(self) -> float:
+        """Multiply-accumulates a millisecond with the whole array at work."""
         return self.clock_mhz * 1e3 * self.array_rows * self.array_columns
 
     @property
     def cache_bytes(self) -> float:
+        """Size of the parameter cache."""
         return self.cache_mb * 1e6
 
     @property
     def link_bytes_per_ms(self) -> float:
+        """What the link to the host moves in a millisecond."""
         return self.stream_mb_s * 1e3
 
 

@@ -38,6 +38,7 @@ class PipelineResult(LatencyResult):
 
     @property
     def bottleneck_ms(self) -> float:
+        """The time of the slowest stage."""
         return max(self.stage_ms)
 
 
@@ -86,6 +87,7 @@ class EdgeTPUDevice(Device):
         return cls(name, parsed.chip, devices=parsed.devices, scheduler=parsed.scheduler)
 
     def describe(self) -> dict[str, Any]:
+        """As :meth:`Device.describe`: the chip, how many there are, and the scheduler."""
         return {
             "name": self.name,
             "devices": self.devices,
@@ -94,6 +96,7 @@ class EdgeTPUDevice(Device):
         }
 
     def modules(self) -> tuple[str, ...]:
+        """As :meth:`Device.modules`: this package, and the scheduler's module."""
         return "nas_proxy.scheduling", type(extensions.get("schedulers", self.scheduler)).__module__
 
     def latency(self, network: TensorGraph) -> PipelineResult:

@@ -51,6 +51,7 @@ class PipelineScheduleEnv(gymnasium.Env):
         )
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
+        """Start an episode: nothing is placed yet."""
         super().reset(seed=seed)
         self._problem = self._given or synthetic_problem(self._n, self.np_random)
         self._instance = encode(self._problem)
@@ -59,6 +60,7 @@ class PipelineScheduleEnv(gymnasium.Env):
         return self._observation(), {"action_mask": self._mask()}
 
     def step(self, action: int) -> tuple[dict, float, bool, bool, dict]:
+        """Place the unit ``action``, or the first ready one where it is not ready. The last one is rewarded."""
         unit = int(action) if self._state.ready[0, int(action)] else int(self._state.ready[0].argmax())
         self._state.place(np.array([unit]), len(self._order))
         self._order.append(unit)

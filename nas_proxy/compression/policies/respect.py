@@ -42,6 +42,7 @@ class SchedulerNetwork(nn.Module):
         self, units: torch.Tensor, before: torch.Tensor, after: torch.Tensor, unit: torch.Tensor, last: torch.Tensor,
         move: torch.Tensor, context: torch.Tensor, step: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
+        """Log-probabilities ``(b, p)`` of ready units, each among those of its step."""
         h, policy = self.policy.encode(units, before, after), self.policy
         row = torch.arange(len(units))[:, None]
         hidden = policy.key(h)[row, unit] + policy.move(move) + policy.context(context)
@@ -53,6 +54,7 @@ class SchedulerNetwork(nn.Module):
         return scores - top - torch.log(total)
 
     def deployed(self) -> nn.Module:
+        """The encoder: what decoding needs of a problem, and no records of choices."""
         return _Keys(self.policy)
 
     def distance(self, student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:

@@ -43,6 +43,7 @@ class RewriterNetwork(nn.Module):
         self.of_candidate, self.of_progress, self.of_best = (same(size) for size in (CANDIDATE_FEATURES, 2, 1))
 
     def deployed(self) -> nn.Module:
+        """The same network, made to be exported."""
         return RewriterNetwork(self.policy, tracked=False)
 
     def forward(
@@ -50,6 +51,7 @@ class RewriterNetwork(nn.Module):
         after: torch.Tensor, rule: torch.Tensor, anchor: torch.Tensor, candidates: torch.Tensor, among: torch.Tensor,
         progress: torch.Tensor,
     ) -> torch.Tensor:  # fmt: skip
+        """Log-probabilities of the choices, and the value, ``(b, c + 2)``."""
         policy = self.policy
         h = policy.embed(nodes) + policy.operator(operator)
         for mix, norm in zip(policy.mix, policy.norms, strict=True):

@@ -30,9 +30,11 @@ class ExactMapper:
 
     @property
     def initial(self) -> int:
+        """Evaluations it starts with."""
         return 1
 
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
+        """As :meth:`Mapper.search`."""
         if problem.left > 1:
             problem.evaluate(problem.space.sample(np.random.default_rng(0), min(self.start, problem.left - 1)))
         known = None if problem.best is None else problem.space.mappings(problem.best[None])

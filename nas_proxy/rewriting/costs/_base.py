@@ -26,14 +26,22 @@ class GraphCost(Protocol):
     """What graphs cost on a target. ``reprice`` gives what ``price`` would, from the price of a similar graph."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """Of the target, for messages."""
+        ...
 
     @property
-    def unit(self) -> str: ...
+    def unit(self) -> str:
+        """Of every cost, such as ``ms``."""
+        ...
 
-    def price(self, graph: TensorGraph) -> Priced: ...
+    def price(self, graph: TensorGraph) -> Priced:
+        """The cost of a graph, from nothing."""
+        ...
 
-    def reprice(self, before: Priced, after: TensorGraph) -> Priced: ...
+    def reprice(self, before: Priced, after: TensorGraph) -> Priced:
+        """The cost of ``after``, a graph that shares most nodes with ``before``."""
+        ...
 
 
 class NodewiseCost(ABC):
@@ -46,11 +54,15 @@ class NodewiseCost(ABC):
 
     @property
     @abstractmethod
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """As :attr:`GraphCost.name`."""
+        ...
 
     @property
     @abstractmethod
-    def unit(self) -> str: ...
+    def unit(self) -> str:
+        """As :attr:`GraphCost.unit`."""
+        ...
 
     @abstractmethod
     def node_cost(self, graph: TensorGraph, node: Node) -> float:

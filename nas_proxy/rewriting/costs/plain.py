@@ -21,6 +21,7 @@ class PlainCost(NodewiseCost):
         self._known: dict[tuple, float] = {}
 
     def node_cost(self, graph: TensorGraph, node: Node) -> float:
+        """As :meth:`NodewiseCost.node_cost`."""
         key = signature(graph, node)
         if key not in self._known:
             self._known[key] = self._compute(graph, node)

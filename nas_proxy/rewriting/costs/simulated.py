@@ -29,6 +29,7 @@ class SpatialCost(NodewiseCost):
 
     @property
     def name(self) -> str:
+        """The device's name."""
         return self._name
 
     @property
@@ -37,6 +38,7 @@ class SpatialCost(NodewiseCost):
         return self._device.spent
 
     def node_cost(self, graph: TensorGraph, node: Node) -> float:
+        """As :meth:`NodewiseCost.node_cost`: its layer mapped, or its words moved through DRAM."""
         annotation, cost = annotate_known(graph, node, "float32", around=3 if not _has_products(node) else 0)
         if len(annotation.costs) == 1 and not annotation.graph.nodes:
             return 0.0
@@ -72,9 +74,11 @@ class EdgeTPUCost(NodewiseCost):
 
     @property
     def name(self) -> str:
+        """The device's name."""
         return self.device.name
 
     def node_cost(self, graph: TensorGraph, node: Node) -> float:
+        """As :meth:`NodewiseCost.node_cost`: its time in ms on one device, parameters in the cache."""
         return self._time_and_parameters(graph, node)[0]
 
     def _time_and_parameters(self, graph: TensorGraph, node: Node) -> tuple[float, int]:

@@ -35,6 +35,7 @@ BINARY = {"Add", "Sub", "Mul", "Div", "Pow", "Min", "Max"}
 
 
 def is_float(graph: TensorGraph, name: str) -> bool:
+    """Whether a value is of a floating type."""
     return graph.values[name].dtype in FLOATS
 
 
@@ -100,6 +101,7 @@ class Convolution:
 
     @property
     def kernel(self) -> tuple[int, int]:
+        """Rows and columns of the window."""
         return self.weight.shape[2], self.weight.shape[3]
 
     @property

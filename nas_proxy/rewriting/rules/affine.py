@@ -46,6 +46,7 @@ class Linear:
 
     @property
     def out(self) -> int:
+        """The number of output channels."""
         return self.weight.shape[self.out_axis]
 
 

@@ -29,6 +29,7 @@ class Selection:
     size: int
 
     def emit(self, patch: Patch, source: str, axis: int, makes: str | None = None) -> str:
+        """Write the selection from ``source`` along ``axis``; returns the name of the result."""
         shape = list(patch.value(source).shape)
         shape[axis] = self.size
         inputs = [source, *(patch.ints([n]) for n in (self.start, self.start + self.size, axis))]

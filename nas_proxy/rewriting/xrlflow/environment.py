@@ -67,6 +67,7 @@ class GraphRewriteEnv(gymnasium.Env):
         )
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[dict, dict]:
+        """Start an episode, on a graph in which at least one substitution is possible."""
         super().reset(seed=seed)
         while True:
             graph = self._graph or training_graph(self.np_random)
@@ -76,6 +77,7 @@ class GraphRewriteEnv(gymnasium.Env):
                 return self._observation(), self._info()
 
     def step(self, action: int) -> tuple[dict, float, bool, bool, dict]:
+        """Take a candidate, or stop."""
         reward = self._episode.step(int(action))
         return self._observation(), float(reward), self._episode.done, False, self._info()
 

@@ -121,6 +121,7 @@ class PublishedScheduler:
     never_worse_than_dp: ClassVar[bool] = False
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
+        """As :meth:`Scheduler.schedule`: the network's one order, in stages of equal shares of the parameters."""
         network = load_published(self.weights or SHIPPED)
         with torch.no_grad():
             orders, _ = network.decode(torch.from_numpy(published_features(problem))[None])

@@ -66,6 +66,11 @@ class RespectScheduler:
             )
 
     def schedule(self, problem: PipelineProblem) -> Schedule:
+        """As :meth:`Scheduler.schedule`.
+
+        Raises:
+            InputError: ``weights`` is no file with weights of the policy.
+        """
         policy = load_policy(self.weights or SHIPPED)
         instance = encode(problem)
         rng = np.random.default_rng(self.seed)
