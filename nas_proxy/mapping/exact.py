@@ -25,12 +25,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError, whole_number
-from nas_proxy.mapping._counting import _distinct_inputs, footprint
+from nas_proxy.mapping._counting import Window, _distinct_inputs, footprint, window_of
 from nas_proxy.mapping.cost_model import Costs
 from nas_proxy.mapping.layer import DIMS, RELEVANT
 from nas_proxy.mapping.mappings import Mappings
 from nas_proxy.mapping.problem import OBJECTIVES, Problem
-from nas_proxy.mapping.space import _CLASS, _ORDERS
+from nas_proxy.mapping.space import _CLASS, _ORDERS, _fits
 
 __all__ = ["NODES", "Proof", "prove"]
 
@@ -123,8 +123,7 @@ class _Chip(NamedTuple):
     """Layer and accelerator as plain numbers; arrays over levels are of RF, GLB, DRAM."""
 
     bounds: NDArray[np.int64]  # (8,) of the space: padded ones where it pads
-    stride: NDArray[np.int64]
-    dilation: NDArray[np.int64]
+    window: Window
     exists: NDArray[np.float64]  # (3,) share of each tensor's covered words that are there
     words: NDArray[np.float64]  # (3,) of W, I (those in use) and O
     macs: float
@@ -161,12 +160,11 @@ def _chip_of(problem: Problem) -> _Chip:
     if accelerator.systolic:
         load = 0 if accelerator.weights_preloaded else accelerator.pe_rows
         skew = float(load + accelerator.pe_rows + accelerator.pe_cols - 2)
-    allowed = space._keepable
+    allowed = space.limits.keepable
     keeps = [k for k in np.ndindex(2, 2, 2) if all(allowed[t, k[t]] for t in range(3))]
     return _Chip(
         bounds=space.bounds.astype(np.int64),
-        stride=np.array(layer.stride),
-        dilation=np.array(layer.dilation),
+        window=window_of(layer),
         exists=exists,
         words=exists * np.array(padded.used_words, dtype=np.float64),
         macs=float(layer.macs),
@@ -182,8 +180,8 @@ def _chip_of(problem: Problem) -> _Chip:
         reduces=accelerator.spatial_reduction,
         skew=skew,
         prologue=accelerator.prologue,
-        pools=space._pools,
-        members=space._members,
+        pools=space.limits.pools,
+        members=space.limits.members,
         in_registers=accelerator.allowed("RF"),
         may=allowed,
         keeps=np.array(keeps, dtype=np.bool_),
@@ -282,8 +280,8 @@ def _slide(chip, d, trips, tile, step, full):
     if d < _P or trips == 1:
         return 1.0
     axis = (d - _P) % 2
-    extent = (tile[_P + axis] - 1) * chip.stride[axis] + (tile[_R + axis] - 1) * chip.dilation[axis] + 1
-    advance = step[d] * (chip.stride[axis] if d < _R else chip.dilation[axis])
+    extent = (tile[_P + axis] - 1) * chip.window.stride[axis] + (tile[_R + axis] - 1) * chip.window.dilation[axis] + 1
+    advance = step[d] * (chip.window.stride[axis] if d < _R else chip.window.dilation[axis])
     if advance >= extent:
         return 1.0
     return (full + (trips - 1) * (full / extent * advance)) / (trips * full)
@@ -322,10 +320,10 @@ def _bound_registers(chip, spatial, t0, rest):
     fixed = chip.macs * chip.mac_pj + chip.read_pj[_RF] * (3 * chip.macs - first) + chip.write_pj[_RF] * chip.macs
     tile0, tile_array = np.empty(3), np.empty(3)
     for tensor in range(3):
-        tile0[tensor] = footprint(tensor, t0, chip.stride, chip.dilation)
-        tile_array[tensor] = footprint(tensor, array, chip.stride, chip.dilation)
+        tile0[tensor] = footprint(tensor, t0, chip.window)
+        tile_array[tensor] = footprint(tensor, array, chip.window)
     slide = _least_slide(chip, rest, _I, t0, array, tile0[_I])
-    apart = _distinct_inputs(spatial, t0, chip.stride, chip.dilation)
+    apart = _distinct_inputs(spatial, t0, chip.window)
     best = np.inf
     for c in range(4):  # the class of the innermost loop; its tensor stays in place
         if c == _NONE and left > by_class[_NONE]:
@@ -398,16 +396,16 @@ def _look(chip, spatial, t0, t1, t2, array, buffer, tiles):
         if not _RELEVANT[_O, d]:
             reducers *= spatial[d]
     for tensor in range(3):
-        tiles.words[0, tensor] = footprint(tensor, t0, chip.stride, chip.dilation)
-        tiles.words[1, tensor] = footprint(tensor, array, chip.stride, chip.dilation)
-        tiles.words[2, tensor] = footprint(tensor, buffer, chip.stride, chip.dilation)
+        tiles.words[0, tensor] = footprint(tensor, t0, chip.window)
+        tiles.words[1, tensor] = footprint(tensor, array, chip.window)
+        tiles.words[2, tensor] = footprint(tensor, buffer, chip.window)
     for of_class in range(4):
         tiles.slides[0, of_class] = _least_slide(chip, t1, of_class, t0, array, tiles.words[0, _I])
         tiles.slides[1, of_class] = _least_slide(chip, t2, of_class, t0, array, tiles.words[0, _I])
         tiles.slides[2, of_class] = _least_slide(chip, t2, of_class, buffer, buffer, tiles.words[2, _I])
     counts = tiles.counts
     counts[0], counts[1], counts[2], counts[3], counts[4] = pes, reducers, steps, all1, all2
-    counts[5] = _distinct_inputs(spatial, t0, chip.stride, chip.dilation)
+    counts[5] = _distinct_inputs(spatial, t0, chip.window)
 
 
 @_compiled
@@ -485,20 +483,11 @@ def _price(chip, tiles, keep, g, h, slides):
 
 
 @_compiled
-def _fits(chip, level, tile, keep):
-    used = np.zeros(3)
-    for tensor in range(3):
-        if level == _RF or keep[tensor]:
-            used[chip.members[level, tensor]] += footprint(tensor, tile, chip.stride, chip.dilation)
-    return used[0] <= chip.pools[level, 0] and used[1] <= chip.pools[level, 1] and used[2] <= chip.pools[level, 2]
-
-
-@_compiled
 def _some_fit(chip, tile):
     """Whether anything can be kept of a tile of the buffer."""
     found = False
     for keep in chip.keeps:
-        found |= keep.any() and _fits(chip, _GLB, tile, keep)
+        found |= keep.any() and _fits(tile, _GLB, keep, chip)
     return found
 
 
@@ -567,7 +556,7 @@ def _search(chip, spatial, spatial_bounds, known, most):
         for d in range(8):
             rest0[d] = chip.bounds[d] // spatial[index, d] if chip.in_registers[d] else 1
         t0[:] = 1
-        more0 = _fits(chip, _RF, t0, nothing)
+        more0 = _fits(t0, _RF, nothing, chip)
         while more0:
             for d in range(8):
                 array[d] = t0[d] * spatial[index, d]
@@ -587,7 +576,7 @@ def _search(chip, spatial, spatial_bounds, known, most):
                         inside[c], outside[c] = _has_class(t1, c), _has_class(t2, c)
                     for keep in chip.keeps:
                         kept = keep[0] or keep[1] or keep[2]
-                        if not (_fits(chip, _GLB, tile, keep) if kept else first):
+                        if not (_fits(tile, _GLB, keep, chip) if kept else first):
                             continue  # where nothing is kept, all tiles are alike
                         for g in range(4):
                             for h in range(4):
@@ -630,7 +619,7 @@ def _search(chip, spatial, spatial_bounds, known, most):
                     more0 = False
                     break
                 if _next(t0, rest0, t0, ones, dim):
-                    if _fits(chip, _RF, t0, nothing):
+                    if _fits(t0, _RF, nothing, chip):
                         break
                     t0[dim] = 1
                 dim += 1

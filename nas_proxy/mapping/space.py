@@ -106,7 +106,7 @@ class MappingSpace:
                 for t in tensors:
                     members[level, TENSORS.index(t)] = number
                 pools[level, number] = words / (2 if buffer.double_buffered else 1)
-        self._limits = _Limits(
+        self.limits = _Limits(
             dims=dims,
             primes=primes,
             keepable=np.array([[keep.get(t) is not True, keep.get(t) is not False] for t in TENSORS]),
@@ -134,7 +134,7 @@ class MappingSpace:
     def families(self) -> list[NDArray[np.int64]]:
         """Decisions that are about one thing: the bypass bits, the factors of a dimension, the order of a level."""
         n = len(self)
-        dims = self._limits.dims
+        dims = self.limits.dims
         by_dim = [3 + np.flatnonzero(dims == d) for d in np.unique(dims)]
         return [np.arange(3), *by_dim, np.array([n - 4, n - 3]), np.array([n - 2, n - 1])]
 
@@ -164,7 +164,7 @@ class MappingSpace:
             np.ascontiguousarray(scores, dtype=np.float64),
             np.ascontiguousarray(turns, dtype=np.int64),
             choices,
-            self._limits,
+            self.limits,
         )
         return self.canonical(choices)
 
@@ -192,7 +192,7 @@ class MappingSpace:
 
     def mask(self, choices: NDArray[np.int64], decision: int) -> NDArray[np.bool_]:
         """Allowed choices ``(8,)`` of ``decision``, when all decisions before it have been taken (in natural order)."""
-        return _mask(np.ascontiguousarray(choices, dtype=np.int64), decision, self._limits)
+        return _mask(np.ascontiguousarray(choices, dtype=np.int64), decision, self.limits)
 
     def canonical(self, choices: NDArray[np.int64]) -> NDArray[np.int64]:
         """The same mappings with the slots of identical copies sorted."""
@@ -206,7 +206,7 @@ class MappingSpace:
         """The mappings of assignments ``(B, n)``."""
         factors = np.empty((len(choices), 5, 8), dtype=np.int64)
         order = np.empty((len(choices), 2, 8), dtype=np.int64)
-        dims, primes = self._limits.dims, self._limits.primes
+        dims, primes = self.limits.dims, self.limits.primes
         _decode(np.ascontiguousarray(choices, dtype=np.int64), dims, primes, _ORDERS, factors, order)
         return Mappings(factors, order, choices[:, :3].astype(bool))
 
@@ -215,7 +215,7 @@ class MappingSpace:
         found = np.empty((len(mappings), len(self)), dtype=np.int64)
         found[:, :3] = mappings.keep
         left = mappings.factors.copy()
-        for i, (d, prime) in enumerate(zip(self._dims, self._primes, strict=True), start=3):
+        for i, (d, prime) in enumerate(zip(self.limits.dims, self.limits.primes, strict=True), start=3):
             found[:, i] = (left[:, :, d] % prime == 0).argmax(axis=1)
             left[np.arange(len(left)), found[:, i], d] //= prime
         for level in range(2):
