@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections import defaultdict
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +28,13 @@ def test_import_is_light():
     """NNI gives a tuner ten seconds to start: importing the package must load neither torch nor NNI."""
     code = "import nas_proxy, sys; assert not {'torch', 'nni', 'sklearn', 'pandas'} & set(sys.modules), sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_two_classes_share_a_name():
+    """A name that means one thing here and another there is read twice; a class is found by its name."""
+    package, found = Path(nas_proxy.__file__).parent, defaultdict(list)
+    for path in package.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found[node.name].append(f"{path.relative_to(package)}:{node.lineno}")
+    assert {name: places for name, places in found.items() if len(places) > 1} == {}

@@ -63,11 +63,11 @@ def fit_fleet(
     for _ in range(ROUNDS - 1):
         centre, scale = _location(y, inflation, there)
         standard = np.where(there, (y - centre) / scale, 0.0)
-        average = _Average.of(family, standard, inflation, there)
+        average = _FleetAverage.of(family, standard, inflation, there)
         error = standard - average.held_out
         inflation = np.where(there, noise_inflation(error**2 / average.held_out_variance), 1.0)
     centre, scale = _location(y, inflation, there)
-    average = _Average.of(family, np.where(there, (y - centre) / scale, 0.0), inflation, there)
+    average = _FleetAverage.of(family, np.where(there, (y - centre) / scale, 0.0), inflation, there)
     coefficients = scale * average.coefficients
     coefficients[:, :1] += centre
     return FleetPosterior(
@@ -122,7 +122,7 @@ class _Family:
 
 
 @dataclass(frozen=True)
-class _Slabs:
+class _FleetSlabs:
     """Alternatives for the slabs: each target's features that have one, -1 for none, its variance, the log evidence."""
 
     log_evidence: NDArray[np.float64]  # (b, grid, alternatives)
@@ -170,7 +170,7 @@ class _Best:
             return base + fit - np.log(max(alternatives * len(prior.slab), 1))
 
         nothing = np.full_like(feature, -1)
-        tables = [_Slabs(base - 0.5 * n * np.log(quadratic), nothing[:, :1], nothing[:, :1], np.zeros(1))]
+        tables = [_FleetSlabs(base - 0.5 * n * np.log(quadratic), nothing[:, :1], nothing[:, :1], np.zeros(1))]
         for slab in prior.slab:
             precision = own + 1 / slab
             p1, p2, h1, h2 = (values[:, :, at] for values in (precision, along) for at in (first, second))
@@ -178,12 +178,12 @@ class _Best:
             gain = (p2 * h1**2 - 2 * across * h1 * h2 + p1 * h2**2) / determinant
             single = log_evidence(along**2 / precision, precision * slab, feature.shape[1])
             pair = log_evidence(gain, determinant * slab**2, len(first))
-            tables.append(_Slabs(single, feature, nothing, np.full(feature.shape[1], slab)))
-            tables.append(_Slabs(pair, feature[:, first], feature[:, second], np.full(len(first), slab)))
+            tables.append(_FleetSlabs(single, feature, nothing, np.full(feature.shape[1], slab)))
+            tables.append(_FleetSlabs(pair, feature[:, first], feature[:, second], np.full(len(first), slab)))
         return cls._best(family, tables)
 
     @classmethod
-    def _best(cls, family: _Family, tables: Sequence[_Slabs]) -> _Best:
+    def _best(cls, family: _Family, tables: Sequence[_FleetSlabs]) -> _Best:
         evidence = np.concatenate([table.log_evidence for table in tables], axis=2)
         slab = np.concatenate([table.variance for table in tables])
         prior, (b, _, h) = family.prior, evidence.shape
@@ -205,7 +205,7 @@ class _Best:
 
 
 @dataclass(frozen=True)
-class _Average:
+class _FleetAverage:
     """The average of each target's best hypotheses; see ``_Average`` of a single one."""
 
     best: _Best
@@ -220,7 +220,7 @@ class _Average:
     @classmethod
     def of(
         cls, family: _Family, target: NDArray[np.float64], inflation: NDArray[np.float64], there: NDArray[np.bool_]
-    ) -> _Average:
+    ) -> _FleetAverage:
         best, diagonal = _Best.of(family, target, inflation, there), np.arange(target.shape[1])
         rows = family.rows * there[:, :, None]
         loaded = rows[:, None] * best.variance[:, :, None]  # (b, k, n, 3 + d)

@@ -51,7 +51,7 @@ class Unit:
     parameter_bytes: int
 
 
-class _Description(Spec):
+class _EdgeTPUDescription(Spec):
     """``devices/edge-tpu*.yaml``."""
 
     kind: str
@@ -69,7 +69,7 @@ class EdgeTPUDevice(Device):
     charged nothing.
     """
 
-    Spec = _Description
+    Spec = _EdgeTPUDescription
 
     def __init__(self, name: str, chip: EdgeTPUSpec, *, devices: int = 1, scheduler: str = "respect") -> None:
         super().__init__(name)
@@ -82,7 +82,7 @@ class EdgeTPUDevice(Device):
         Raises:
             InputError: a field is missing, unknown or out of range; names it.
         """
-        parsed = parse(_Description, description, f"device {name}")
+        parsed = parse(_EdgeTPUDescription, description, f"device {name}")
         extensions.stated("schedulers", parsed.scheduler)
         return cls(name, parsed.chip, devices=parsed.devices, scheduler=parsed.scheduler)
 
