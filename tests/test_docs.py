@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,7 +85,9 @@ class Reader:
             assert all((ROOT / path).exists() for path in arguments if not path.startswith("-"))
         else:
             assert program == "nas-proxy", command
-            typer.main.get_command(cli.app)(arguments, standalone_mode=False)
+            arguments, output = (arguments[:-2], arguments[-1]) if ">" in arguments else (arguments, os.devnull)
+            with open(output, "w") as file, redirect_stdout(file):
+                typer.main.get_command(cli.app)(arguments, standalone_mode=False)
 
     def _file(self, code: str) -> None:
         data = yaml.safe_load(code)

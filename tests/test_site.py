@@ -16,6 +16,7 @@ import yaml
 
 import nas_proxy
 from nas_proxy import cli
+from nas_proxy.search.settings import SearchSettings, Source, Target
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,6 +38,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("API", "reference/api/"),
         ("tuner", "nni/"),
         ("hypervolume", "terms/"),
+        ("schema", "reference/configuration/"),
+        ("marl-without-critic", "reference/extensions/"),
         ("--target", "reference/commands/"),
     ],
 )
@@ -60,6 +63,13 @@ def test_every_command_is_in_the_reference(site: Path) -> None:
         for name in group.list_commands(context):
             command = group.get_command(context, name)
             assert (f'id="nas-proxy-{name}"' in page) != bool(command and command.hidden), name
+
+
+def test_every_field_of_an_experiment_is_in_the_reference(site: Path) -> None:
+    page = (site / "reference" / "configuration" / "index.html").read_text()
+    for model in (SearchSettings, Source, Target):
+        for name in model.model_fields:
+            assert f"<td><code>{name}</code></td>" in page, name
 
 
 def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from nas_proxy import extensions, files
+from nas_proxy.cli import schemas
 from nas_proxy.errors import InputError, NasProxyError, extra_for
 
 __all__ = ["app", "main"]
@@ -62,6 +63,8 @@ def list_names(
 
     Console().print(listing.render(kind, name))
 
+
+app.add_typer(schemas.app)
 
 _SHAPE = Annotated[list[str], typer.Option("--shape", help="Of an input that the model leaves open: x=1,3,224,224.")]
 

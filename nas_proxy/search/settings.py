@@ -84,7 +84,7 @@ class SearchSettings(Spec):
     proxy: Source = Field(description="The device that is measured well.")
     targets: dict[str, Target] = Field(min_length=1, description="Devices to search for, by a name of your own.")
     finalists: int = Field(3, ge=0, description="Networks of each target's front that `run` evaluates at its end.")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="Seed of all random choices.")
     folder: str | None = Field(None, description="Where measurements and state go; NNI's checkpoint folder if absent.")
     give_up_after: int = Field(5, ge=1, description="Trials that may fail before any has succeeded.")
 
@@ -100,7 +100,7 @@ class SearchSettings(Spec):
                 )
         return targets
 
-    @field_validator("targets", mode="before")
+    @field_validator("targets", mode="before", json_schema_input_type=dict[str, Target] | list[str])
     @classmethod
     def _short_form(cls, targets: Any) -> Any:
         """A list of devices and CSVs is the short form: ``[eyeriss, phone.csv]``."""
