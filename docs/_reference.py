@@ -139,7 +139,7 @@ def _type(field: Mapping[str, Any]) -> str:
         return f"mapping to {_type(field.get('additionalProperties', {}))}"
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     limits = "".join(f" {sign} {field[limit]}" for limit, sign in signs.items() if limit in field)
-    kind = field.get("type", "anything")
+    kind = str(field.get("type", "anything"))
     return {"string": "text", "null": "none", "boolean": "true or false"}.get(kind, kind) + limits
 
 
