@@ -50,7 +50,7 @@ def largest(values: NDArray[np.float64], k: int, within: float | NDArray[np.floa
     last = -np.partition(-values, k - 1, axis=-1)[..., k - 1, None]
     sure = values > last + within
     tied = ~sure & (values >= last - within)
-    taken = sure | (tied & (np.cumsum(tied, axis=-1) <= k - sure.sum(axis=-1, keepdims=True)))
+    taken = sure | (tied & (np.cumsum(tied, axis=-1, dtype=np.int32) <= k - sure.sum(axis=-1, keepdims=True)))
     return np.nonzero(taken)[-1].reshape(*values.shape[:-1], k)
 
 

@@ -56,7 +56,7 @@ class ProxyKnowledge:
 
 @dataclass(frozen=True)
 class Posterior:
-    """A target's latency, in units of its mean: ``Inputs.matrix @ coefficients`` plus noise.
+    """A target's latency on its scale (in units of its mean, or log): ``Inputs.matrix @ coefficients`` plus noise.
 
     Attributes:
         coefficients: posterior mean, ``(3 + d,)``.

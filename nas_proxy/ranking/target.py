@@ -30,14 +30,15 @@ class AdaptationMethod(Protocol):
 
         Args:
             inputs: of the ``n`` measured architectures.
-            y: their latencies in units of their mean, ``(n,)``.
+            y: their latencies in units of their mean, or the logarithms of latencies in units of their geometric mean
+                where the proxy's scale is ``"log"``, ``(n,)``.
             known: what the proxy's own measurements say.
         """
         ...
 
 
 class Proxy(Protocol):
-    """What a target asks its proxy, a fitted :class:`nas_proxy.ranking.ProxyLatencyModel`."""
+    """What a target asks its proxy, a fitted :class:`nas_proxy.ranking.ProxyLatencyModel`, which says what each is."""
 
     space: SearchSpace
     scale: ScaleName

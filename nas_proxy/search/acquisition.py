@@ -12,6 +12,7 @@ from scipy.special import ndtr
 from scipy.stats import qmc
 
 from nas_proxy.search.surrogate import Belief
+from nas_proxy.ties import SAME
 
 __all__ = ["Budgets", "expected_improvement"]
 
@@ -54,7 +55,7 @@ class Budgets:
         """1 where an architecture meets a budget, else 0, ``(n, q)``; latencies are ``(n, targets)``."""
         met = np.ones((len(latency_ms), len(self.weight)), dtype=bool)
         for target in range(latency_ms.shape[1]):
-            met &= latency_ms[:, [target]] <= self.latency_ms[:, target]
+            met &= latency_ms[:, [target]] <= self.latency_ms[:, target] * (1 + SAME)
         return met.astype(np.float32)
 
 

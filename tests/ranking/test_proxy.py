@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from nas_proxy import ProxyLatencyModel
+from nas_proxy.datasets import LatencyTable
 from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.ranking.fleet import recommend_fleet
 
 
 @pytest.mark.parametrize(("space", "n"), [("nasbench201", 60), ("nasbench201", 600), ("fbnet", 60), ("fbnet", 600)])
@@ -147,6 +153,81 @@ class TestSuggest:
             model.suggest(population.archs, 601)
         with pytest.raises(InputError, match="the seed must be an integer"):
             model.suggest(population.archs, 5, seed=-1)
+
+
+class TestScale:
+    """What is linear is a choice; latencies are ms on either scale."""
+
+    def _models(self, population, **options):
+        """A proxy and a target that is seven times as slow; both scatter by 10 %."""
+        rng, exact = np.random.default_rng(0), np.exp(2 * population.device(kernels=2))
+        latency, slower = (factor * exact * np.exp(0.1 * rng.standard_normal(len(exact))) for factor in (1, 7))
+        proxy = ProxyLatencyModel("nasbench201", "log", **options).fit(population.archs[:300], latency[:300])
+        return latency, slower, proxy, proxy.adapt(population.archs[:20], slower[:20])
+
+    def test_predictions_are_ms(self, population):
+        latency, slower, proxy, target = self._models(population)
+        for model, measured in ((proxy, latency[300:]), (target, slower[300:])):
+            predicted, sd = model.predict(population.archs[300:], return_std=True)
+            error = np.log(predicted / measured)
+            assert np.abs(np.median(error)) < 0.1
+            assert np.std(error) < 0.3
+            assert 0.4 < (np.abs(predicted - measured) < sd).mean() < 0.95
+        low, high = target.interval(population.archs[300:]).T
+        assert (low > 0).all()
+        assert 0.75 < ((low < slower[300:]) & (slower[300:] < high)).mean() <= 1
+        wider = target.interval(population.archs[300:], share=0.99)
+        assert (wider[:, 0] < low).all()
+        assert (wider[:, 1] > high).all()
+
+    def test_by_measurement_what_was_measured_is_known(self, population):
+        latency, _, proxy, target = self._models(population, by_measurement=True)
+        np.testing.assert_allclose(proxy.predict(population.archs[:300]), latency[:300], rtol=1e-9)
+        assert (proxy.uncertainty(population.archs[:300]) == 0).all()
+        assert (proxy.uncertainty(population.archs[300:]) > 0).all()
+        width = np.diff(np.log(target.interval(population.archs)), axis=1)[:, 0]
+        assert np.median(width[300:]) > np.median(width[20:300])
+
+    def test_linear_intervals_hold(self, population):
+        latency = population.device(kernels=1, noise=0.05)
+        proxy = ProxyLatencyModel("nasbench201").fit(population.archs, population.device(noise=0.02))
+        low, high = proxy.adapt(population.archs[:40], latency[:40]).interval(population.archs[40:]).T
+        assert 0.75 < ((low < latency[40:]) & (latency[40:] < high)).mean() <= 1
+
+    def test_unknown_scale(self):
+        with pytest.raises(UnknownNameError, match="Did you mean 'linear'"):
+            ProxyLatencyModel("nasbench201", scale="liner")  # pyright: ignore[reportArgumentType]
+
+    def test_a_fleet_is_linear(self, population):
+        _, _, proxy, _ = self._models(population)
+        table = LatencyTable("nasbench201", tuple(population.archs[:9]), ("a",), population.device()[:9, None])
+        with pytest.raises(InputError, match="adapted on the linear scale, the proxy was fitted on the scale 'log'"):
+            recommend_fleet(proxy, table, population.archs)
+
+
+@pytest.mark.parametrize("method", ["bayes", "adaproxy"])
+def test_models_can_be_pickled(population, method):
+    proxy = ProxyLatencyModel("nasbench201").fit(population.archs, population.device(noise=0.02))
+    target = proxy.adapt(population.archs[:20], population.device(kernels=1, noise=0.02)[:20], method=method)
+    again = pickle.loads(pickle.dumps(target))
+    for found, wanted in zip(*(m.predict(population.archs, return_std=True) for m in (again, target)), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert again.monotonicity == target.monotonicity
+
+
+def test_a_model_is_asked_from_several_threads(population):
+    proxy = ProxyLatencyModel("nasbench201").fit(population.archs, population.device(noise=0.02))
+    sets = [population.archs[i : i + 5] for i in range(40)]  # more than are remembered
+    wanted = [proxy.predict(archs) for archs in sets]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda i: (i % 40, proxy.predict(sets[i % 40])), range(2000)))
+    finally:
+        sys.setswitchinterval(interval)
+    for i, latency_ms in found:
+        np.testing.assert_array_equal(latency_ms, wanted[i])
 
 
 def test_fitting_anew_leaves_targets_as_they_were(population):
