@@ -61,6 +61,15 @@ def _own_registrations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _a_thread_a_worker() -> None:
+    """Where tests run side by side, PyTorch's threads would only wait for each other's cores, and take time to wait."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Tests neither read nor fill the user's cache, nor do processes that they start."""
     os.environ["NAS_PROXY_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -13,6 +13,7 @@ from nas_proxy.rewriting.rewriters._base import Budget, SearchRewriter
 from nas_proxy.rewriting.rewriters.baselines import climb
 from nas_proxy.rewriting.xrlflow import Episode, RewritingPolicy, load_policy, observe
 from nas_proxy.rewriting.xrlflow._policy import collate
+from nas_proxy.threads import one_thread
 
 __all__ = ["SHIPPED", "SMALL", "LearnedRewriter", "SmallLearnedRewriter"]
 
@@ -41,6 +42,7 @@ class LearnedRewriter(SearchRewriter):
         self.policy = policy if isinstance(policy, RewritingPolicy) else load_policy(policy or SHIPPED)
         self.samples, self.length = samples, length
 
+    @one_thread()
     def walk(self, first: RewriteState, budget: Budget, rng: np.random.Generator) -> None:
         """As :meth:`SearchRewriter.walk`."""
         climb(first, budget)

@@ -20,6 +20,7 @@ from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.xrlflow._episode import Episode
 from nas_proxy.rewriting.xrlflow._features import Observation, observe
 from nas_proxy.rewriting.xrlflow._policy import RewritingPolicy, collate
+from nas_proxy.threads import one_thread
 
 __all__ = ["XRLflowTraining", "train"]
 
@@ -61,6 +62,7 @@ class _Step:
     target: float = 0.0
 
 
+@one_thread()
 def train(config: XRLflowTraining, report: Callable[[str], None] = print) -> RewritingPolicy:
     """A policy trained from nothing. ``report`` gets a line now and then."""
     torch.manual_seed(config.seed)

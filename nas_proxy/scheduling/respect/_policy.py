@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas_proxy.scheduling.respect._features import CONTEXT_FEATURES, MOVE_FEATURES, UNIT_FEATURES, Instance
+from nas_proxy.threads import one_thread
 
 __all__ = ["Keys", "SchedulingPolicy"]
 
@@ -65,6 +66,7 @@ class SchedulingPolicy(nn.Module):
         weights = (self.move.weight.T, self.context.weight.T, self.score.weight[0], self.move_score.weight[0])
         return self.key(h), self.last(h), *weights
 
+    @one_thread()
     @torch.no_grad()
     def keys(self, instance: Instance) -> Keys:
         """Arrays for decoding one problem."""

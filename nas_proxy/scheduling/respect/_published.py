@@ -17,6 +17,7 @@ from torch import nn
 
 from nas_proxy.errors import InputError
 from nas_proxy.scheduling._problem import PipelineProblem, Schedule, evaluate
+from nas_proxy.threads import one_thread
 
 __all__ = ["SHIPPED", "PointerNetwork", "PublishedScheduler", "load_published", "published_features", "stages_of_order"]
 
@@ -120,6 +121,7 @@ class PublishedScheduler:
     name: ClassVar[str] = "respect-published"
     never_worse_than_dp: ClassVar[bool] = False
 
+    @one_thread()
     def schedule(self, problem: PipelineProblem) -> Schedule:
         """As :meth:`Scheduler.schedule`: the network's one order, in stages of equal shares of the parameters."""
         network = load_published(self.weights or SHIPPED)
