@@ -83,3 +83,10 @@ def test_the_version_is_the_same_everywhere() -> None:
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest
     assert newest[1] == version
+
+
+@pytest.mark.skipif("importlinter" not in (ROOT / "pyproject.toml").read_text(), reason="floors are not checked yet")
+def test_the_picture_of_the_floors_is_what_is_checked() -> None:
+    drawn = [sys.executable, "-c", "import _floors; print(_floors.picture(), end='')"]
+    picture = subprocess.run(drawn, cwd=ROOT / "docs", check=True, capture_output=True, text=True).stdout
+    assert (ROOT / "docs" / "images" / "floors.svg").read_text() == picture, "run `python docs/_floors.py`"
