@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -171,6 +172,22 @@ PREPARE: dict[str, Callable[[Reader], None]] = {
     "scheduling.md": _small_network,
     "rewriting.md": _small_network,
 }
+
+
+PROSE = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
+
+
+@pytest.mark.filterwarnings("ignore")  # what other libraries say while they are imported
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: f"{page.parent.name}-{page.stem}")
+def test_what_a_page_names_is_there(page: Path) -> None:
+    """Files and names of the project in code spans; a moved module makes a page wrong otherwise."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    spans = re.findall(r"`([^`\n]+)`", text)
+    for path in (span for span in spans if re.fullmatch(r"(nas_proxy|benchmarks|tests|docs|configs)/[\w/.-]+", span)):
+        assert (ROOT / path).exists(), path
+    for name in (found[0] for span in spans if (found := re.match(r"nas_proxy(\.\w+)+", span))):
+        if not name.startswith("nas_proxy.example"):
+            pkgutil.resolve_name(name)
 
 
 @pytest.mark.filterwarnings("ignore")  # what other libraries say while they are imported
