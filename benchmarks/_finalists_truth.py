@@ -68,7 +68,12 @@ class Study:
 
     @cached_property
     def devices(self) -> list[Device]:
-        return [get_device(name).cached(RUNS / "cache") for name in self.targets]
+        return [self._kept(get_device(name)) for name in self.targets]
+
+    @staticmethod
+    def _kept(device: Device) -> Device:
+        """The device, which keeps what it works out where it can."""
+        return device.configured(cache=RUNS / "cache") if "cache" in device.options else device
 
     def networks(self, texts: Sequence[str]) -> list[Any]:
         return [self.space.from_str(text) for text in texts]

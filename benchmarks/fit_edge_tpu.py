@@ -10,7 +10,7 @@ import argparse
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -56,8 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the fitted parameters into devices/edge-tpu*.yaml")
     arguments = parser.parse_args()
-    device = get_device("edge-tpu")
-    assert isinstance(device, EdgeTPUDevice)
+    device = cast(EdgeTPUDevice, get_device("edge-tpu"))
     observations = [
         PublishedLatency(p.name, annotate(from_torch(p.build(), (1, 3, p.size, p.size)), "int8"), p.latency_ms)
         for p in published()

@@ -44,6 +44,7 @@ from benchmarks.data import measurements
 from nas_proxy import LatencyTable, ProxyLatencyModel, get_space, load_accuracies, load_latencies, resources
 from nas_proxy.files import write_json, write_text
 from nas_proxy.graph import TensorGraph, annotate, from_torch
+from nas_proxy.mapping import running
 from nas_proxy.mapping.dataflows import default_mapping
 from nas_proxy.mapping.device import SpatialDevice
 from nas_proxy.ranking.kendall import kendall_tau
@@ -174,7 +175,9 @@ class Networks:
         operators, counts = self._operators[bits]
         layers = {o.layer for o in operators if o.layer is not None}
         mapped = {layer: default_mapping(layer, device.accelerator, "latency") for layer in layers}
-        return counts @ np.array([device.run([operator], mapped).latency_ms for operator in operators])
+        return counts @ np.array(
+            [running.run(device.accelerator, [operator], mapped).latency_ms for operator in operators]
+        )
 
     def latency_ms(self, device: EdgeTPUDevice | SpatialDevice) -> NDArray[np.float64]:
         return self.edge_tpu_ms(device) if isinstance(device, EdgeTPUDevice) else self.array_ms(device)
@@ -188,7 +191,7 @@ class Networks:
                 operators = device.operators(graph)
                 layers = {o.layer for o in operators if o.layer is not None}
                 mapped = {layer: default_mapping(layer, device.accelerator, "latency") for layer in layers}
-                expected = device.run(operators, mapped).latency_ms
+                expected = running.run(device.accelerator, operators, mapped).latency_ms
             if not np.isclose(found, expected, rtol=1e-6):
                 raise RuntimeError(f"{device.name}: {found} ms, but its class says {expected} ms")
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -339,11 +339,11 @@ def networks(kept: Path) -> dict[str, dict[str, float]]:
                 continue
             graph = from_torch(timm.create_model(network).eval(), (1, 3, 224, 224))
             found = get_device(name)
-            assert isinstance(found, SpatialDevice)
-            device = SpatialDevice(name, found.accelerator, mapper=found.mapper, evaluations=factor * found.evaluations)
+            device = found.configured(evaluations=factor * found.settings()["evaluations"])
             cpu = time.process_time()
             result = device.latency(graph)
             row[f"cpu_s, {factor}x"] = time.process_time() - cpu
+            assert isinstance(result, SpatialResult)
             assert result.energy_mj is not None
             edp = result.latency_ms * result.energy_mj
             row[f"EDP, {factor}x"] = edp
@@ -365,11 +365,9 @@ def silicon() -> dict[str, dict[str, float]]:
     sizes = [(64, 3, 224), (64, 64, 224), (128, 64, 112), (128, 128, 112), (256, 128, 56), *[(256, 256, 56)] * 2]
     sizes += [(512, 256, 28), *[(512, 512, 28)] * 2, *[(512, 512, 14)] * 3]
     vgg = [f"{k}x{c}x{size}x{size}x3x3" for k, c, size in sizes]
-    device, table = get_device("eyeriss"), {}
-    assert isinstance(device, SpatialDevice)
+    device, table = cast(SpatialDevice, get_device("eyeriss")), {}
     for name, layers, frames, fps, chip_mw in (("AlexNet", alexnet, 4, 34.7, 278), ("VGG-16", vgg, 3, 0.7, 236)):
         found = device.latency([parse_layer(f"conv:{text},batch={frames}") for text in layers])
-        assert isinstance(found, SpatialResult)
         on_chip_mj = sum(
             (o.energy_pj - result.costs.energy_parts_pj[0, 3]) * 1e-9
             for o in found.operators

@@ -30,13 +30,13 @@ from benchmarks._rewriting_networks import NETWORKS
 from nas_proxy import extensions, files
 from nas_proxy.devices import get_device
 from nas_proxy.devices._machine import describe_machine
+from nas_proxy.devices.operator_times import MeasuredCost, default_table
+from nas_proxy.devices.paired_speedup import compare_latency, session
 from nas_proxy.graph import TensorGraph, from_torch
 from nas_proxy.rewriting import apply, structural_hash, verify_edit
 from nas_proxy.rewriting._verify import relative_error
-from nas_proxy.rewriting.costs import EdgeTPUCost, MeasuredCost, PipelineCost, cost_for
-from nas_proxy.rewriting.costs.measured import default_table
+from nas_proxy.rewriting.costs import cost_for
 from nas_proxy.rewriting.optimising import verify_path
-from nas_proxy.rewriting.paired_speedup import compare_latency, session
 from nas_proxy.rewriting.planted import FAMILIES, planted
 from nas_proxy.rewriting.rewriters import Rewriter, Rewritten
 from nas_proxy.rewriting.rewriters.learned import LearnedRewriter
@@ -199,7 +199,7 @@ def simulated(name: str) -> dict[str, Any]:
     array = cost_for("eyeriss")
     found = _search(extensions.get("rewriters", "learned"), graph, array, "simulated")
     pipeline = get_device("edge-tpu-x4")
-    told, alone = PipelineCost(pipeline), EdgeTPUCost(pipeline)  # type: ignore[arg-type]
+    told, alone = cost_for(pipeline), cost_for("edge-tpu")
     rows: dict[str, Any] = {
         "eyeriss_ms": [found.cost_before, found.cost_after], "eyeriss_rules": found.by_rule,
         "bottleneck_before_ms": pipeline.latency(graph).bottleneck_ms,  # type: ignore[attr-defined]

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from rich.console import Console
@@ -231,7 +231,7 @@ def _network(label: str, build: Callable[[], Any], size: int, device: EdgeTPUDev
     from nas_proxy.graph import from_torch
 
     def compute() -> Any:
-        problem = PipelineProblem.from_graph(from_torch(build(), (1, 3, size, size)), device, 1)
+        problem = device.problem(from_torch(build(), (1, 3, size, size)), 1)
         values = {name: getattr(problem, name).tolist() for name in ("time_ms", "parameter_bytes")}
         return values | {"tensors": [asdict(tensor) for tensor in problem.tensors], "names": problem.names}
 
@@ -255,8 +255,7 @@ def _network(label: str, build: Callable[[], Any], size: int, device: EdgeTPUDev
 def real(console: Console) -> list[dict[str, Any]]:
     from nas_proxy.devices import get_device
 
-    device = get_device("edge-tpu")
-    assert isinstance(device, EdgeTPUDevice)
+    device = cast(EdgeTPUDevice, get_device("edge-tpu"))
     chip = hashlib.blake2b(str(device.chip).encode(), digest_size=4).hexdigest()
     problems = {label: _network(label, *how, device) for label, how in networks().items()}
     rows = []

@@ -164,8 +164,8 @@ _ALL = (
     Point(
         "costs",
         "cost",
-        "nas_proxy.rewriting.costs:GraphCost",
-        {"macs+bytes": "nas_proxy.rewriting.costs.plain:PlainCost"},
+        "nas_proxy.devices.costs:GraphCost",
+        {"macs+bytes": "nas_proxy.rewriting.costs:PlainCost"},
         "what a network is rewritten for where it is no device's own cost",
         flag="--for",
     ),
@@ -185,7 +185,7 @@ _ALL = (
         "latency format",
         "nas_proxy.datasets:LatencyFormat",
         {
-            "csv": "nas_proxy.datasets.csv_table:CsvLatencies",
+            "csv": "nas_proxy.datasets.csv_formats:CsvLatencies",
             "help": "nas_proxy.datasets.help:HelpLatencies",
             "hw-nas-bench": "nas_proxy.datasets.hw_nas_bench:HwNasBenchLatencies",
             "oneproxy": "nas_proxy.datasets.oneproxy:OneProxyLatencies",
@@ -198,7 +198,7 @@ _ALL = (
         "accuracy format",
         "nas_proxy.datasets:AccuracyFormat",
         {
-            "csv": "nas_proxy.datasets.csv_table:CsvAccuracies",
+            "csv": "nas_proxy.datasets.csv_formats:CsvAccuracies",
             "nats-bench": "nas_proxy.datasets.nats_bench:NatsBenchAccuracies",
             "timm": "nas_proxy.datasets.timm:TimmAccuracies",
         },

@@ -14,8 +14,8 @@ import pytest
 
 from nas_proxy import cache
 from nas_proxy.cache import Records, default_folder, digest, source_digest
+from nas_proxy.devices.operator_times import default_table
 from nas_proxy.errors import InputError
-from nas_proxy.rewriting.costs.measured import default_table
 
 
 def test_values_come_back_also_to_others(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_tests_stay_out_of_the_users_cache() -> None:
     users = platformdirs.user_cache_path("nas-proxy", appauthor=False)
     code = (
         "from nas_proxy.cache import default_folder; print(default_folder())\n"
-        "from nas_proxy.rewriting.costs.measured import default_table; print(default_table())"
+        "from nas_proxy.devices.operator_times import default_table; print(default_table())"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     paths = [default_folder(), default_table(), *map(Path, done.stdout.split())]

@@ -218,3 +218,19 @@ def test_what_the_page_on_extensions_writes_passes_the_conformance_suites(measur
         [mark] = function.pytestmark
         for check in mark.args[1]:
             function(check)
+
+
+def test_the_device_on_the_page_on_devices_passes_the_conformance_suite(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its test, run."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NAS_PROXY_CACHE", str(tmp_path / "cache"))
+    reader = Reader(tmp_path, lambda *_: tmp_path)
+    for language, code in _blocks(ROOT / "docs" / "add-a-device.md"):
+        if language == "python":
+            reader.follow(language, code)
+    function = reader.names["test_my_chip"]
+    [mark] = function.pytestmark
+    for check in mark.args[1]:
+        function(check)

@@ -21,64 +21,26 @@ import io
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nas_proxy import extensions, files
 from nas_proxy.datasets._read import require_file
-from nas_proxy.datasets.tables import AccuracyTable, LatencyTable
 from nas_proxy.errors import InputError, listed, naming
 from nas_proxy.spaces import get_space, space_text
 
 if TYPE_CHECKING:
     from nas_proxy.spaces import SearchSpace
 
-__all__ = [
-    "CsvAccuracies",
-    "CsvLatencies",
-    "read_accuracies",
-    "read_archs",
-    "read_latencies",
-    "stated_space",
-    "write_latencies",
-]
+__all__ = ["accuracy_rows", "latency_cells", "read_archs", "stated_space", "write_latencies"]
 
 _log = logging.getLogger(__name__)
 _SPACE = re.compile(r"#\s*space:\s*(\S+)")
-
-
-@dataclass(frozen=True)
-class CsvLatencies:
-    """The project's CSV of latencies, written by ``nas-proxy measure`` or by hand.
-
-    Attributes:
-        space: the search space or its text; by default the one that the file states.
-    """
-
-    space: str | SearchSpace | None = None
-
-    def read(self, path: str | Path) -> LatencyTable:
-        """See :func:`read_latencies`."""
-        return read_latencies(path, self.space)
-
-
-@dataclass(frozen=True)
-class CsvAccuracies:
-    """The project's CSV of accuracies in percent.
-
-    Attributes:
-        space: the search space or its text; by default the one that the file states.
-    """
-
-    space: str | SearchSpace | None = None
-
-    def read(self, path: str | Path) -> AccuracyTable:
-        """See :func:`read_accuracies`."""
-        return read_accuracies(path, self.space)
 
 
 @dataclass(frozen=True)
@@ -222,8 +184,10 @@ def read_archs(path: str | Path, space: str | SearchSpace | None = None) -> list
     return list({file.space.to_str(arch): arch for _, arch in file.archs()}.values())
 
 
-def read_latencies(path: str | Path, space: str | SearchSpace | None = None) -> LatencyTable:
-    """Read latencies in ms.
+def latency_cells(
+    path: str | Path, space: str | SearchSpace | None = None
+) -> tuple[str, tuple[Any, ...], tuple[str, ...], NDArray[np.float64]]:
+    """Latencies in ms: text of the space, ``n`` architectures, ``d`` devices, and ``(n, d)`` values, NaN where none is.
 
     Args:
         path: the CSV, in this module's format.
@@ -261,27 +225,31 @@ def read_latencies(path: str | Path, space: str | SearchSpace | None = None) -> 
     values = np.full((len(archs), len(devices)), np.nan)
     for (text, device), (_, value) in found.items():
         values[row_of[text], column_of[device]] = value
-    return LatencyTable(space_text(file.space), tuple(archs.values()), devices, values)
+    return space_text(file.space), tuple(archs.values()), devices, values
 
 
-def write_latencies(path: str | Path, table: LatencyTable) -> Path:
-    """Write a table as CSV, atomically: one row per measurement, numbers in full precision."""
-    space = get_space(table.space)
+def write_latencies(
+    path: str | Path, space_name: str, archs: Sequence[Any], devices: Sequence[str], values_ms: NDArray[np.float64]
+) -> Path:
+    """Write latencies as CSV, atomically: one row per measurement, numbers in full precision."""
+    space = get_space(space_name)
     out = io.StringIO()
-    out.write(f"# space: {table.space}\n")
+    out.write(f"# space: {space_name}\n")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["arch", "latency_ms", "device"])
-    for arch, row in zip(table.archs, table.values_ms, strict=True):
+    for arch, row in zip(archs, values_ms, strict=True):
         text = space.to_str(arch)
-        writer.writerows([text, repr(float(v)), d] for d, v in zip(table.devices, row, strict=True) if np.isfinite(v))
+        writer.writerows([text, repr(float(v)), d] for d, v in zip(devices, row, strict=True) if np.isfinite(v))
     return files.write_text(path, out.getvalue())
 
 
-def read_accuracies(path: str | Path, space: str | SearchSpace | None = None) -> AccuracyTable:
-    """Read accuracies from the columns ``arch`` and ``accuracy`` (percent) of a CSV.
+def accuracy_rows(
+    path: str | Path, space: str | SearchSpace | None = None
+) -> tuple[str, tuple[Any, ...], NDArray[np.float64]]:
+    """Accuracies from the columns ``arch`` and ``accuracy`` (percent): text of the space, architectures, values.
 
     Raises:
-        InputError: as :func:`read_latencies`, for accuracies in 0..100.
+        InputError: as :func:`latency_cells`, for accuracies in 0..100.
     """
     file = _without_units(_open(path, space, ("arch", "accuracy")), "accuracy", "%")
     archs: dict[str, object] = {}
@@ -295,4 +263,4 @@ def read_accuracies(path: str | Path, space: str | SearchSpace | None = None) ->
             raise InputError(f"{file.path}, line {row.line}: {text} is there twice.")
         archs[text] = arch
         accuracy.append(value)
-    return AccuracyTable(space_text(file.space), tuple(archs.values()), np.array(accuracy))
+    return space_text(file.space), tuple(archs.values()), np.array(accuracy)

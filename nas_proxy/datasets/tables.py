@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nas_proxy.datasets import csv_table
 from nas_proxy.errors import InputError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -129,9 +130,7 @@ class LatencyTable(_Table):
     @staticmethod
     def from_csv(path: str | Path, space: str | SearchSpace | None = None) -> LatencyTable:
         """Read a CSV of measurements; see :mod:`nas_proxy.datasets.csv_table` for the format and the errors."""
-        from nas_proxy.datasets.csv_table import read_latencies
-
-        return read_latencies(path, space)
+        return LatencyTable(*csv_table.latency_cells(path, space))
 
     def to_csv(self, path: str | Path) -> Path:
         """Write the table as CSV, one row per measurement, atomically.
@@ -139,9 +138,7 @@ class LatencyTable(_Table):
         :meth:`from_csv` reads the same values back (the order may differ where devices have measured different
         architectures).
         """
-        from nas_proxy.datasets.csv_table import write_latencies
-
-        return write_latencies(path, self)
+        return csv_table.write_latencies(path, self.space, self.archs, self.devices, self.values_ms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,6 +166,11 @@ class AccuracyTable(_Table):
             raise InputError(f"an accuracy must be in percent, 0 to 100; row {bad[0]} is {values[bad[0]]}.")
         values.setflags(write=False)
         object.__setattr__(self, "accuracy", values)
+
+    @staticmethod
+    def from_csv(path: str | Path, space: str | SearchSpace | None = None) -> AccuracyTable:
+        """Read a CSV of accuracies; see :mod:`nas_proxy.datasets.csv_table` for the format and the errors."""
+        return AccuracyTable(*csv_table.accuracy_rows(path, space))
 
     def accuracy_of(self, archs: Sequence[Any]) -> NDArray[np.float64]:
         """Accuracies in percent of ``archs``, of shape ``(len(archs),)``.

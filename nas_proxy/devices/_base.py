@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from nas_proxy import extensions, resources
-from nas_proxy.errors import InputError
+from nas_proxy.devices.results import LatencyResult, Outcome, plain_outcome
+from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.schema import load_yaml
 
 if TYPE_CHECKING:
+    from nas_proxy.devices.costs import GraphCost
+    from nas_proxy.devices.paired_speedup import PairedSpeedup
+    from nas_proxy.graph import TensorGraph
     from nas_proxy.spaces import SearchSpace
 
-__all__ = ["Device", "LatencyResult", "get_device", "register_device_kind"]
-
-
-@dataclass(frozen=True)
-class LatencyResult:
-    """What running a network once on a device takes. Devices that know more return a subclass.
-
-    ``latency_ms`` is for one input batch; ``energy_mj`` (millijoule) is None where the device cannot tell.
-    """
-
-    latency_ms: float
-    energy_mj: float | None = None
+__all__ = ["Device", "get_device", "register_device_kind"]
 
 
 class Device(ABC):
-    """Something a network runs on, measured or simulated.
+    """Something a network runs on, measured or simulated. It answers for itself: no caller asks which class it is.
+
+    A kind of device needs :meth:`latency` alone; with it, it can be measured, evaluated and searched for. Every other
+    method has a default that says "this device has nothing of the kind".
 
     Attributes:
         timed: whether latencies are timed on this machine, so that nothing else should run meanwhile.
+        simulated: whether :meth:`optimise` works a latency out from a graph; False has :meth:`latencies` asked first.
+        known_only: whether it has no answer for a network that nobody has measured (a table): it cannot be evaluated.
+        picky: whether :meth:`check` refuses some networks, so that it is asked before any work is done.
         batch: how many architectures a worker gets at once, where several workers share the work.
+        options: what :meth:`configured` can change; the device has an attribute of each name.
     """
 
     timed: bool = False
+    simulated: bool = False
+    known_only: bool = False
+    picky: bool = False
     batch: int = 8
+    options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, name: str, description: Mapping[str, Any] | None = None) -> None:
         """A device of a name; a kind with options takes the fields of its description itself.
@@ -54,7 +58,7 @@ class Device(ABC):
 
     @abstractmethod
     def latency(self, network: Any) -> LatencyResult:
-        """Latency of a network: a torch module or a ``TensorGraph``, as the kind of device can take.
+        """Latency of a network: a ``TensorGraph``, or whatever else this kind of device can take.
 
         Raises:
             InputError: the device cannot run this network (says why).
@@ -71,9 +75,57 @@ class Device(ABC):
         for index, arch in enumerate(archs):
             yield index, self.latency(from_torch(space.build(arch), (1, *space.input_shape(arch))))
 
-    def cached(self, folder: Path) -> Device:
-        """The same device, which keeps in files of this folder what it works out; itself where there is nothing."""
-        return self
+    def check(self, graph: TensorGraph) -> None:  # noqa: B027
+        """Look, quickly, whether the device can run a graph.
+
+        Raises:
+            InputError: it cannot (says which operator and why).
+        """
+
+    def settings(self) -> dict[str, Any]:
+        """The options and what they are now."""
+        return {option: getattr(self, option) for option in self.options}
+
+    def configured(self, **options: Any) -> Self:
+        """A new device with some options changed; this one stays as it is.
+
+        An option that the kind does not have is refused. Who configures devices of several kinds at once gives each
+        what it has (``device.options``).
+
+        Raises:
+            UnknownNameError: the kind has no such option; the message names the closest.
+            InputError: an option cannot have this value.
+        """
+        for option in options.keys() - set(self.options):
+            raise UnknownNameError(f"option of device {self.name!r}:", option, self.options)
+        changed = copy.copy(self)
+        vars(changed).update(options)
+        return changed
+
+    def cost(self) -> GraphCost | None:
+        """What rewriting makes less of; None (the default): networks are left as they are on this device."""
+        return None
+
+    def compare(self, before: TensorGraph, after: TensorGraph, *, seconds: float = 20.0) -> PairedSpeedup | None:
+        """How much faster the second graph is than the first, measured in turns for about so many seconds.
+
+        None (the default) where there is nothing to measure: latencies can be compared as they are.
+        """
+        return None
+
+    def optimise(self, graph: TensorGraph, measured: LatencyResult | None = None) -> Outcome:
+        """Find the mapping, the schedule or the settings with which a network runs best, and what each of them gains.
+
+        The default finds nothing to gain.
+
+        Args:
+            graph: the network, one image a batch.
+            measured: what :meth:`latencies` gave for it; never None unless the device is ``simulated``.
+
+        Raises:
+            InputError: the device cannot run this network (says why).
+        """
+        return plain_outcome(measured or self.latency(graph))
 
     def describe(self) -> dict[str, Any]:
         """Everything that must be the same for two latencies of this device to be comparable, as plain JSON values."""

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import filelock
 import joblib
 
-from nas_proxy.devices._base import Device, LatencyResult
+from nas_proxy.devices._base import Device
+from nas_proxy.devices.results import LatencyResult
 from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
 
 if TYPE_CHECKING:

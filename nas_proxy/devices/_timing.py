@@ -18,7 +18,7 @@ from timeit import Timer
 import numpy as np
 from pydantic import Field, model_validator
 
-from nas_proxy.devices._base import LatencyResult
+from nas_proxy.devices.results import LatencyResult
 from nas_proxy.schema import Spec
 
 __all__ = ["Clock", "MeasuredLatency", "Protocol", "take_turns"]
@@ -51,6 +51,10 @@ class MeasuredLatency(LatencyResult):
     q25_ms: float = float("nan")
     q75_ms: float = float("nan")
     turns: int = 0
+
+    @property
+    def interval_ms(self) -> tuple[float, float]:
+        return self.low_ms, self.high_ms
 
 
 class Clock:

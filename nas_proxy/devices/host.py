@@ -13,12 +13,16 @@ from nas_proxy.devices._base import Device
 from nas_proxy.devices._machine import available_cores, describe_machine
 from nas_proxy.devices._runtimes import Runtime
 from nas_proxy.devices._timing import Clock, MeasuredLatency, Protocol, take_turns
+from nas_proxy.devices.results import LatencyResult, LayerCost, Outcome, plain_outcome
 from nas_proxy.errors import InputError
 from nas_proxy.schema import Spec, parse
 
 if TYPE_CHECKING:
     import torch
 
+    from nas_proxy.devices.operator_times import MeasuredCost
+    from nas_proxy.devices.paired_speedup import PairedSpeedup
+    from nas_proxy.graph import TensorGraph
     from nas_proxy.spaces import SearchSpace
 
 __all__ = ["HostDevice", "HostSpec"]
@@ -46,6 +50,7 @@ class HostDevice(Device):
 
     Spec = HostSpec
     timed = True
+    _cost: MeasuredCost | None = None
 
     def __init__(self, name: str, spec: HostSpec) -> None:
         super().__init__(name)
@@ -97,6 +102,33 @@ class HostDevice(Device):
     def latencies(self, space: SearchSpace, archs: Sequence[Any]) -> Iterator[tuple[int, MeasuredLatency]]:
         """Measure architectures, which take turns; see :mod:`nas_proxy.devices._timing` for the protocol."""
         return self._time(self._prepare(space.build(arch), space.input_shape(arch)) for arch in archs)
+
+    def cost(self) -> MeasuredCost | None:
+        """Times of single operators on this machine, under ONNX Runtime; other runtimes run modules, not graphs."""
+        if self._cost is None and self.spec.runtime == "onnxruntime":
+            from nas_proxy.devices.operator_times import MeasuredCost, default_table
+
+            self._cost = MeasuredCost(default_table())
+        return self._cost
+
+    def compare(self, before: TensorGraph, after: TensorGraph, *, seconds: float = 20.0) -> PairedSpeedup | None:
+        if self.spec.runtime != "onnxruntime":
+            return None
+        from nas_proxy.devices.paired_speedup import compare_latency
+
+        return compare_latency(before, after, seconds=seconds)
+
+    def optimise(self, graph: TensorGraph, measured: LatencyResult | None = None) -> Outcome:
+        """There is nothing to set; ``layers`` are the times of single operators, where :meth:`cost` knows them.
+
+        Raises:
+            InputError: ``measured`` is not given, and a graph alone cannot be timed.
+        """
+        result = measured or self.latency(graph)
+        times = cost.price(graph).by_node if (cost := self.cost()) else {}
+        operator = {node.name: node.operator for node in graph.nodes}
+        layers = tuple(LayerCost(n, operator[n], ms, None, "measured", None) for n, ms in times.items() if ms)
+        return plain_outcome(result, layers)
 
     def _time(self, jobs: Iterable[Callable[[], object]]) -> Iterator[tuple[int, MeasuredLatency]]:
         return take_turns(jobs, self.spec.protocol, self.spec.threads)

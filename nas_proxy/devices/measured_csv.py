@@ -21,9 +21,10 @@ import filelock
 
 from nas_proxy import cache, files
 from nas_proxy.datasets import LatencyTable
-from nas_proxy.devices._base import Device, LatencyResult, get_device
+from nas_proxy.devices._base import Device, get_device
 from nas_proxy.devices._fan_out import Workers
 from nas_proxy.devices._machine import governor
+from nas_proxy.devices.results import LatencyResult
 from nas_proxy.errors import InputError, listed
 from nas_proxy.spaces import SearchSpace, get_space, space_text
 
@@ -62,7 +63,8 @@ def measure(
     wanted = {space.to_str(arch): arch for arch in archs}
     workers = workers or Workers()
     workers.require_use(device)
-    device = device.cached(cache.default_folder())
+    if "cache" in (settings := device.settings()) and settings["cache"] is None:
+        device = device.configured(cache=cache.default_folder())
     if not wanted:
         raise InputError("no architectures to measure: give at least one.")
     description = device.describe()

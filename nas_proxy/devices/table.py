@@ -10,7 +10,8 @@ from pydantic import model_validator
 
 from nas_proxy import extensions
 from nas_proxy.datasets import LatencyTable, load_latencies
-from nas_proxy.devices._base import Device, LatencyResult
+from nas_proxy.devices._base import Device
+from nas_proxy.devices.results import LatencyResult
 from nas_proxy.errors import InputError, listed
 from nas_proxy.schema import Spec, parse
 from nas_proxy.spaces import get_space, space_text
@@ -58,6 +59,7 @@ class TableDevice(Device):
     """
 
     Spec = TableSpec
+    known_only = True
 
     def __init__(self, name: str, table: LatencyTable, device: str | None = None) -> None:
         super().__init__(name)

@@ -9,9 +9,9 @@ from typing import Any
 
 from nas_proxy import extensions
 from nas_proxy.cache import Records, digest
+from nas_proxy.devices.costs import GraphCost
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting import Edit, apply
-from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.optimising import verify_path
 
 __all__ = ["Cheaper", "rewrite"]

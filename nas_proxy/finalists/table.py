@@ -14,40 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy import files
+from nas_proxy.devices.results import LayerCost, PipelineStage, Variant
 from nas_proxy.errors import InputError, UnknownNameError
 
-__all__ = ["Finalist", "FinalistTable", "LayerCost", "PipelineStage", "Variant", "writer"]
-
-
-@dataclass(frozen=True)
-class LayerCost:
-    """What one operator takes. ``bound`` decides its time: ``compute``, or the name of a memory or link, or
-    ``overhead``; ``measured`` where the target is this machine, which does not say."""
-
-    name: str
-    operator: str
-    latency_ms: float
-    energy_mj: float | None
-    bound: str
-    utilization: float | None
-
-
-@dataclass(frozen=True)
-class Variant:
-    """The network with one optimisation (``rewriting``, ``mapping``, ``scheduling``), with ``nothing``, or ``all``."""
-
-    name: str
-    latency_ms: float
-    energy_mj: float | None
-    throughput_per_s: float | None
-
-
-@dataclass(frozen=True)
-class PipelineStage:
-    """One device of a pipeline: its time, and the nodes it runs."""
-
-    latency_ms: float
-    nodes: tuple[str, ...]
+__all__ = ["Finalist", "FinalistTable", "writer"]
 
 
 @dataclass(frozen=True)

@@ -62,12 +62,12 @@ def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: P
         device.name = name  # as the user calls it
     if not checks:
         return
-    from nas_proxy.finalists import can_evaluate, evaluate_finalists  # brings the simulators, half a second
+    from nas_proxy.finalists import evaluate_finalists  # brings the simulators, half a second
     from nas_proxy.terminal.finalists import show
 
     files.write_json(folder / "checks.json", [asdict(check) for check in checks])
     console.print(Group(*map(_render, checks)))
-    if not (optimised := [device for device in devices.values() if can_evaluate(device)]):
+    if not (optimised := [device for device in devices.values() if not device.known_only]):
         return
     with show_progress("optimising finalists") as on_progress:
         table = evaluate_finalists(archs, optimised, space=space, measure_seconds=_MEASURE_S, on_progress=on_progress)

@@ -13,7 +13,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from nas_proxy import files
-from nas_proxy.datasets.csv_table import write_latencies
 from nas_proxy.ranking.from_csv import Adapted, quality_table
 from nas_proxy.search import SearchEngine
 from nas_proxy.search.latency_models import LatencyModels, prepare
@@ -51,7 +50,7 @@ def write_models(models: LatencyModels, folder: Path) -> None:
     """Keep what the models rest on and say: ``samples/*.csv``, ``adaptation.json`` and, of a space that can be listed,
     ``predictions.csv``."""
     for name, table in models.samples.items():
-        write_latencies(folder / "samples" / f"{name}.csv", table)
+        table.to_csv(folder / "samples" / f"{name}.csv")
     files.write_json(
         folder / "adaptation.json", {name: asdict(model.monotonicity) for name, model in models.targets.items()}
     )

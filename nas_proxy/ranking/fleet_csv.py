@@ -14,8 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas_proxy import files
-from nas_proxy.datasets import LatencyTable
-from nas_proxy.datasets.csv_table import read_accuracies
+from nas_proxy.datasets import AccuracyTable, LatencyTable
 from nas_proxy.errors import InputError
 from nas_proxy.ranking.fleet import Demand, Fleet, recommend_fleet
 from nas_proxy.ranking.from_csv import candidates, fit_one
@@ -64,7 +63,7 @@ def fleet_csv(
     jobs = os.cpu_count() or 1
     if accuracy is None:
         return recommend_fleet(model, table, candidates(model.space, archs), None, demand, jobs), model.space
-    known = read_accuracies(accuracy, model.space)
+    known = AccuracyTable.from_csv(accuracy, model.space)
     return recommend_fleet(model, table, known.archs, known.accuracy, demand, jobs), model.space
 
 

@@ -17,8 +17,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas_proxy import files, ties
-from nas_proxy.datasets import LatencyTable
-from nas_proxy.datasets.csv_table import read_accuracies, read_archs
+from nas_proxy.datasets import AccuracyTable, LatencyTable
+from nas_proxy.datasets.csv_table import read_archs
 from nas_proxy.errors import InputError, listed, naming
 from nas_proxy.ranking.pareto import pareto_front
 from nas_proxy.ranking.proxy import ProxyLatencyModel
@@ -162,7 +162,7 @@ def rank_csv(
         pool, percent = sorted(candidates(space, archs), key=space.to_str), None
         order = ties.order(model.predict(pool))
     else:
-        table = read_accuracies(accuracy, space)
+        table = AccuracyTable.from_csv(accuracy, space)
         rows = sorted(range(len(table.archs)), key=lambda row: space.to_str(table.archs[row]))
         pool, percent = [table.archs[row] for row in rows], table.accuracy[rows]
         order = pareto_front(percent, model.predict(pool))

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from nas_proxy import extensions
+from nas_proxy.devices.costs import GraphCost, Priced, changed_nodes
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting._edit import Edit, apply
 from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._structure import structural_hash
-from nas_proxy.rewriting.costs import GraphCost, Priced
-from nas_proxy.rewriting.costs._base import changed_nodes
 
 __all__ = ["RewriteState", "start"]
 

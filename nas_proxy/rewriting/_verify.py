@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from nas_proxy.errors import InputError
-from nas_proxy.graph import Constant, TensorGraph, Value, to_onnx
-from nas_proxy.graph._tensor_graph import numpy_dtype
+from nas_proxy.graph import Constant, TensorGraph, Value, random_inputs, to_onnx
 from nas_proxy.rewriting._constants import evaluate
 from nas_proxy.rewriting._edit import Edit, apply
 
-__all__ = ["TOLERANCE", "Verification", "random_inputs", "run_float64", "verify", "verify_edit"]
+__all__ = ["TOLERANCE", "Verification", "run_float64", "verify", "verify_edit"]
 
 #: Largest relative error of two equal graphs in float64: constants of substitutions are recomputed in float64 too.
 TOLERANCE = 1e-10
@@ -152,22 +151,6 @@ def _with_outputs(graph: TensorGraph, outputs: tuple[str, ...]) -> TensorGraph:
             values[name] = Value(name, values[old].shape, values[old].dtype)
             nodes.append(Node(f"{name}@alias", "Identity", (old,), (name,)))
     return replace(graph, nodes=tuple(nodes), values=values, outputs=outputs)
-
-
-def random_inputs(graph: TensorGraph, seed: int, dtype: str | None = None) -> dict[str, np.ndarray]:
-    """Standard normal numbers, small integers, coin flips; ``dtype`` replaces that of floating-point inputs."""
-    rng = np.random.default_rng(seed)
-    found = {}
-    for name in graph.inputs:
-        value = graph.values[name]
-        if value.dtype == "bool":
-            found[name] = rng.integers(0, 2, value.shape).astype(bool)
-        elif np.dtype(numpy_dtype(value.dtype)).kind in "iu":
-            found[name] = rng.integers(0, 2, value.shape).astype(value.dtype)
-        else:
-            numbers = np.asarray(rng.standard_normal(value.shape))
-            found[name] = numbers.astype(dtype or numpy_dtype(value.dtype))
-    return found
 
 
 def run_float64(graph: TensorGraph, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:

@@ -11,13 +11,14 @@ from rich.console import Group
 from rich.table import Table
 
 from nas_proxy import extensions
+from nas_proxy.devices import Device, get_device
+from nas_proxy.devices.paired_speedup import PairedSpeedup
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.graph import Subgraph, TensorGraph, from_onnx, save_onnx
 from nas_proxy.rewriting._edit import apply
 from nas_proxy.rewriting._structure import structural_hash
 from nas_proxy.rewriting._verify import verify_edit
-from nas_proxy.rewriting.costs import MeasuredCost, cost_for
-from nas_proxy.rewriting.paired_speedup import PairedSpeedup, compare_latency
+from nas_proxy.rewriting.costs import cost_for, is_cost
 from nas_proxy.rewriting.rewriters import Rewriter, Rewritten
 
 __all__ = ["Optimised", "left_alone", "optimise", "render", "rewrite_file", "verify_path"]
@@ -60,28 +61,33 @@ def optimise(
         UnknownNameError: no such device, rewriter or option of it; the message names the closest.
         InputError: a device that graphs cannot be priced on, or a graph of too old an opset.
     """
-    cost = cost_for(target)
+    device = None if isinstance(target, str) and is_cost(target) else get_device(target)
+    cost = cost_for(target if device is None else device)
     limits = {"evaluations": evaluations, "seconds": seconds, "seed": seed}
     chosen: Rewriter = extensions.get("rewriters", rewriter)
     found = chosen.rewrite(graph, cost, **limits)
     unknown, refused, measured = left_alone(graph), "", None
-    if isinstance(cost, MeasuredCost):
+    if device is not None and device.timed:
         candidates = [found]
         if chosen.name != "greedy":  # operators' times are a model too: what little greedy changes may be the faster
             candidates.append(extensions.get("rewriters", "greedy").rewrite(graph, cost, **limits))
         cost.save()
-        found, measured, refused = _fastest(graph, candidates, measure_seconds)
+        found, measured, refused = _fastest(device, graph, candidates, measure_seconds)
     return Optimised(found, verify_path(graph, found), measured, refused, unknown)
 
 
 def _fastest(
-    graph: TensorGraph, candidates: Sequence[Rewritten], seconds: float
+    device: Device, graph: TensorGraph, candidates: Sequence[Rewritten], seconds: float
 ) -> tuple[Rewritten, PairedSpeedup | None, str]:
     """The candidate that measures fastest, or the original where none is surely faster, and what was measured."""
     changed = {structural_hash(found.graph): found for found in reversed(candidates) if found.edits}
     if not changed:
         return candidates[0], None, ""
-    timed = [(compare_latency(graph, found.graph, seconds=seconds / len(changed)), found) for found in changed.values()]
+    share_s = seconds / len(changed)
+    compared = [(device.compare(graph, found.graph, seconds=share_s), found) for found in changed.values()]
+    timed = [(pair, found) for pair, found in compared if pair is not None]
+    if not timed:
+        return candidates[0], None, ""
     measured, found = max(timed, key=lambda pair: pair[0].low)
     if measured.low > 1.0:
         return found, measured, ""

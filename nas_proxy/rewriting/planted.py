@@ -12,9 +12,10 @@ from math import prod
 
 import numpy as np
 
+from nas_proxy.devices.costs import GraphCost
 from nas_proxy.graph import TensorGraph, Value
 from nas_proxy.graph._builder import GraphBuilder
-from nas_proxy.rewriting.costs import GraphCost, PlainCost
+from nas_proxy.rewriting.costs import PlainCost
 from nas_proxy.rewriting.synthetic import random_graph
 
 __all__ = ["FAMILIES", "Planted", "planted", "training_graph", "transformer"]

@@ -6,17 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from numbers import Integral
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy.errors import InputError
-from nas_proxy.graph import annotate
-
-if TYPE_CHECKING:
-    from nas_proxy.graph import TensorGraph
-    from nas_proxy.scheduling.device import EdgeTPUDevice
 
 __all__ = ["HOST", "DoesNotFitError", "PipelineProblem", "Schedule", "Tensor", "evaluate"]
 
@@ -77,43 +71,6 @@ class PipelineProblem:
         object.__setattr__(self, "parameter_bytes", np.asarray(self.parameter_bytes, np.float64))
         object.__setattr__(self, "names", tuple(self.names) or tuple(f"unit {i}" for i in range(len(self.time_ms))))
         _check(self)
-
-    @classmethod
-    def from_graph(cls, graph: TensorGraph, device: EdgeTPUDevice, stages: int) -> PipelineProblem:
-        """The problem of running a network on a chain of ``stages`` devices like the ones ``device`` has.
-
-        Raises:
-            InputError: more stages than devices, an operator without cost formula, or a graph that cannot be cut.
-        """
-        if stages > device.devices:
-            raise InputError(
-                f"{stages} stages on {device.name}, which has {device.devices} device(s): at most one each."
-            )
-        units = device.units(graph)
-        unit_of = {name: i for i, unit in enumerate(units) for node in unit.nodes for name in node.makes}
-        precise = annotate(graph, "int8").value_bytes
-        readers: dict[str, set[int]] = {}
-        for i, unit in enumerate(units):
-            for name in {name for node in unit.nodes for name in node.reads}:
-                if unit_of.get(name, HOST) != i and not graph.values[name].is_constant:
-                    readers.setdefault(name, set()).add(i)
-        outputs = set(graph.outputs)
-        tensors = [
-            Tensor(unit_of.get(name, HOST), tuple(sorted(readers.get(name, ()))), precise(name), name in outputs)
-            for name in (*graph.inputs, *unit_of)
-            if name in readers or name in outputs
-        ]
-        return cls(
-            time_ms=np.array([unit.time_ms for unit in units]),
-            parameter_bytes=np.array([unit.parameter_bytes for unit in units]),
-            tensors=tuple(tensors),
-            stages=stages,
-            cache_bytes=device.chip.cache_bytes,
-            stream_bytes_per_ms=device.chip.link_bytes_per_ms,
-            link_bytes_per_ms=device.chip.link_bytes_per_ms,
-            stage_ms=device.chip.invoke_ms,
-            names=tuple(f"node {unit.nodes[0].name!r}" for unit in units),
-        )
 
     @property
     def n(self) -> int:

@@ -1,23 +1,26 @@
-"""The simulated Edge TPU, alone and as a pipeline of several."""
+"""The simulated Edge TPU as a device, alone and as a pipeline of several."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import Field
 
 from nas_proxy import extensions
-from nas_proxy.devices._base import Device, LatencyResult
+from nas_proxy.devices import Device, LayerCost, Outcome, PipelineStage, Variant, get_device
+from nas_proxy.devices.results import LatencyResult
 from nas_proxy.errors import InputError
-from nas_proxy.graph import Node, TensorGraph, annotate
+from nas_proxy.graph import TensorGraph, annotate
+from nas_proxy.scheduling._problem import PipelineProblem
 from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
+from nas_proxy.scheduling.pricing import EdgeTPUCost, PipelineCost
+from nas_proxy.scheduling.units import PRECISION, Unit, pipeline_problem, units_of
 from nas_proxy.schema import Spec, parse
 
-__all__ = ["EdgeTPUDevice", "PipelineResult", "Unit"]
-
-PRECISION = "int8"
+__all__ = ["EdgeTPUDevice", "PipelineResult", "Schedules", "pipeline_device"]
 
 
 @dataclass(frozen=True)
@@ -42,15 +45,6 @@ class PipelineResult(LatencyResult):
         return max(self.stage_ms)
 
 
-@dataclass(frozen=True)
-class Unit:
-    """Operators that run as one: an operator with what is fused into it."""
-
-    nodes: tuple[Node, ...]
-    time_ms: float
-    parameter_bytes: int
-
-
 class _EdgeTPUDescription(Spec):
     """``devices/edge-tpu*.yaml``."""
 
@@ -70,6 +64,8 @@ class EdgeTPUDevice(Device):
     """
 
     Spec = _EdgeTPUDescription
+    simulated = True
+    options = ("scheduler",)
 
     def __init__(self, name: str, chip: EdgeTPUSpec, *, devices: int = 1, scheduler: str = "respect") -> None:
         super().__init__(name)
@@ -85,6 +81,12 @@ class EdgeTPUDevice(Device):
         parsed = parse(_EdgeTPUDescription, description, f"device {name}")
         extensions.stated("schedulers", parsed.scheduler)
         return cls(name, parsed.chip, devices=parsed.devices, scheduler=parsed.scheduler)
+
+    def configured(self, **options: Any) -> EdgeTPUDevice:
+        """As :meth:`Device.configured`: the same chips under another scheduler."""
+        changed = super().configured(**options)
+        extensions.get("schedulers", changed.scheduler)  # says which there are
+        return changed
 
     def describe(self) -> dict[str, Any]:
         """As :meth:`Device.describe`: the chip, how many there are, and the scheduler."""
@@ -105,18 +107,15 @@ class EdgeTPUDevice(Device):
         Raises:
             InputError: not a ``TensorGraph``, an operator without cost formula, or a graph that cannot be scheduled.
         """
-        from nas_proxy.scheduling import PipelineProblem
-
         if not isinstance(network, TensorGraph):
             raise InputError(
                 f"{self.name} runs a TensorGraph, found {type(network).__name__}: give it "
                 "nas_proxy.graph.from_torch(module, shapes) or from_onnx(path)."
             )
-        units = self.units(network)
-        problem = PipelineProblem.from_graph(network, self, self.devices)
-        schedule = extensions.get("schedulers", self.scheduler if self.devices > 1 else "dp").schedule(problem)
+        scheduler = extensions.get("schedulers", self.scheduler if self.devices > 1 else "dp")
+        schedule = scheduler.schedule(self.problem(network))
         stages: list[list[str]] = [[] for _ in range(self.devices)]
-        for unit, stage in zip(units, schedule.stage_of, strict=True):
+        for unit, stage in zip(self.units(network), schedule.stage_of, strict=True):
             stages[stage] += [node.name for node in unit.nodes]
         return PipelineResult(
             latency_ms=schedule.latency_ms,
@@ -130,27 +129,106 @@ class EdgeTPUDevice(Device):
         )
 
     def units(self, graph: TensorGraph) -> list[Unit]:
-        """The network as the device runs it; nodes that take no time join the one whose result they read.
+        """The network as the device runs it, see :func:`nas_proxy.scheduling.units.units_of`."""
+        return units_of(graph, self.chip)
+
+    def problem(self, graph: TensorGraph, stages: int | None = None) -> PipelineProblem:
+        """The problem of running a network on ``stages`` of the devices, by default on all.
 
         Raises:
-            InputError: an operator without cost formula (see :func:`nas_proxy.graph.annotate`).
+            InputError: more stages than devices, an operator without cost formula, or a graph that cannot be cut.
         """
-        annotation = annotate(graph, PRECISION)
-        members: list[list[int]] = []
-        unit_of: dict[str, int] = {}
-        times = operator_times(self.chip, annotation)
-        for i, cost in enumerate(annotation.costs):
-            before = {unit_of[name] for name in cost.node.reads if name in unit_of}
-            joined = before.pop() if times[i] == 0 and len(before) == 1 else len(members)
-            if joined == len(members):
-                members.append([])
-            members[joined].append(i)
-            unit_of.update(dict.fromkeys(cost.node.makes, joined))
-        return [
-            Unit(
-                nodes=tuple(graph.nodes[i] for i in group),
-                time_ms=sum(times[i] for i in group),
-                parameter_bytes=sum(annotation.costs[i].parameter_bytes for i in group),
-            )
-            for group in members
-        ]
+        stages = self.devices if stages is None else stages
+        if stages > self.devices:
+            raise InputError(f"{stages} stages on {self.name}, which has {self.devices} device(s): at most one each.")
+        return pipeline_problem(graph, self.chip, stages)
+
+    def cost(self) -> EdgeTPUCost:
+        """The time on one device, or of the slowest stage of several."""
+        if self.devices == 1:
+            return EdgeTPUCost(self.name, self.chip)
+        return PipelineCost(self.name, self.chip, self.devices)
+
+    def optimise(self, graph: TensorGraph, measured: LatencyResult | None = None) -> Outcome:
+        """Stages of equal parameters, the compiler's cut (``nothing``), or as the scheduler cuts (``scheduling``).
+
+        The best is the one of the highest throughput. A single device has no schedule.
+        """
+        schedulers = {"nothing": "compiler", "scheduling": self.scheduler} if self.devices > 1 else {"nothing": "dp"}
+        results = {name: self.configured(scheduler=how).latency(graph) for name, how in schedulers.items()}
+        best = min(results.values(), key=_value)
+        return Outcome(
+            variants=(*(Variant.of(name, result) for name, result in results.items()), Variant.of("all", best)),
+            value=_value(best),
+            layers=self._layer_costs(best, graph),
+            stages=tuple(PipelineStage(ms, nodes) for ms, nodes in zip(best.stage_ms, best.stage_nodes, strict=True)),
+            utilization=annotate(graph, PRECISION).macs
+            / (self.chip.peak_macs_per_ms * best.bottleneck_ms * self.devices),
+        )
+
+    def _layer_costs(self, result: PipelineResult, graph: TensorGraph) -> tuple[LayerCost, ...]:
+        """Operators stage by stage, then what the stage takes besides: parameters, transfers, the call itself."""
+        chip, annotation = self.chip, annotate(graph, PRECISION)
+        costs = {cost.node.name: cost for cost in annotation.costs}
+        times = dict(zip(costs, operator_times(chip, annotation), strict=True))
+        layers = []
+        for number, (stage_ms, nodes) in enumerate(zip(result.stage_ms, result.stage_nodes, strict=True), start=1):
+            for name in nodes:
+                if not times[name]:
+                    continue
+                overhead = chip.operator_us / 1e3 > times[name] / 2
+                bound = "overhead" if overhead else "compute" if costs[name].macs else "activations"
+                share = costs[name].macs / (chip.peak_macs_per_ms * times[name])
+                operator = costs[name].node.operator
+                layers.append(LayerCost(name, operator, times[name], chip.active_w * times[name], bound, share))
+            excess = max(0.0, sum(costs[name].parameter_bytes for name in nodes) - chip.cache_bytes)
+            streaming = excess / chip.link_bytes_per_ms
+            moving = stage_ms - sum(times[name] for name in nodes) - streaming - chip.invoke_ms
+            rest = (("parameters", streaming, "parameters"), ("transfers", moving, "link"))
+            for operator, ms, bound in (*rest, ("call", chip.invoke_ms, "overhead")):
+                if ms > 1e-9:
+                    layers.append(LayerCost(f"stage {number}", operator, ms, chip.active_w * ms, bound, None))
+        return tuple(layers)
+
+
+def _value(result: PipelineResult) -> tuple[float, float]:
+    return result.bottleneck_ms, result.latency_ms
+
+
+@runtime_checkable
+class Schedules(Protocol):
+    """A device that cuts networks into stages: what ``nas-proxy schedule`` asks of it."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        ...
+
+    @property
+    def devices(self) -> int:
+        """How many stages there can be."""
+        ...
+
+    def latency(self, network: Any) -> PipelineResult:
+        """As :meth:`EdgeTPUDevice.latency`."""
+        ...
+
+    def problem(self, graph: TensorGraph, stages: int | None = None) -> PipelineProblem:
+        """As :meth:`EdgeTPUDevice.problem`."""
+        ...
+
+
+def pipeline_device(device: str | Path, scheduler: str | None = None) -> Schedules:
+    """A pipeline by name or path, with another scheduler where one is given.
+
+    Raises:
+        InputError: the device cuts no networks into stages.
+        UnknownNameError: no such device or scheduler.
+    """
+    found = get_device(device)
+    if not isinstance(found, Schedules):
+        raise InputError(
+            f"{found.name} is no pipeline: networks are cut into stages for devices that have the methods of "
+            "nas_proxy.scheduling.device.Schedules, such as edge-tpu-x4."
+        )
+    return found if scheduler is None else found.configured(scheduler=scheduler)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from nas_proxy.spaces.fbnet import HEAD_CHANNELS, STEM_CHANNELS, Block, BlockPosition, FBNet
+from nas_proxy.spaces._fbnet_blocks import HEAD_CHANNELS, STEM_CHANNELS, Block, BlockPosition
 
 __all__ = ["FBNetNetwork"]
 
@@ -16,21 +16,25 @@ class FBNetNetwork(nn.Module):
 
     Args:
         operators: names of the 22 operators.
-        space: channels, strides and sizes.
+        positions: channels and stride of each.
+        classes: outputs.
+        input_channels: channels of the input.
     """
 
-    def __init__(self, operators: Sequence[str], space: FBNet) -> None:
+    def __init__(
+        self, operators: Sequence[str], positions: Sequence[BlockPosition], classes: int, input_channels: int
+    ) -> None:
         super().__init__()
-        channels = space.positions[-1].channels_out
+        channels = positions[-1].channels_out
         self.features = nn.Sequential(
-            conv_bn(space.input_channels, STEM_CHANNELS, 3, stride=2),
+            conv_bn(input_channels, STEM_CHANNELS, 3, stride=2),
             nn.ReLU(inplace=True),
-            *(_layer(operator, at) for operator, at in zip(operators, space.positions, strict=True)),
+            *(_layer(operator, at) for operator, at in zip(operators, positions, strict=True)),
             conv_bn(channels, HEAD_CHANNELS, 1),
             nn.ReLU(inplace=True),
         )
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.classifier = nn.Linear(HEAD_CHANNELS, space.classes)
+        self.classifier = nn.Linear(HEAD_CHANNELS, classes)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.pool(self.features(x)).flatten(1))

@@ -9,7 +9,7 @@ from typing import Any
 from timm.models._efficientnet_blocks import ConvBnAct, DepthwiseSeparableConv, InvertedResidual, SqueezeExcite
 from torch import Tensor, nn
 
-from nas_proxy.spaces.mobilenetv3 import (
+from nas_proxy.spaces._mobilenetv3_stages import (
     EXPANDED_CHANNELS,
     HEAD_CHANNELS,
     STAGES,

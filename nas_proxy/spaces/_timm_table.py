@@ -86,8 +86,8 @@ def _costs(arch: str) -> dict[str, float]:
     with from_extra("timm", "tracing a network of timm"):
         import torch
 
+    from nas_proxy.spaces._timm_networks import create_network, create_own_network, split
     from nas_proxy.spaces._trace import BYTES_PER_VALUE, built_on_meta, trace
-    from nas_proxy.spaces.timm_zoo import create_network, create_own_network, split
 
     name, size = split(arch)
     with built_on_meta():

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from nas_proxy.errors import InputError, from_extra
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
 from nas_proxy.spaces._cost import TALLY, LayerTally, conv, halve, inverted_residual, linear, pool, tally
+from nas_proxy.spaces._fbnet_blocks import HEAD_CHANNELS, STEM_CHANNELS, Block, BlockPosition
 
 if TYPE_CHECKING:
     import torch
@@ -26,41 +27,9 @@ __all__ = ["OPERATORS", "FBNet"]
 
 OPERATORS = ("k3_e1", "k3_e1_g2", "k3_e3", "k3_e6", "k5_e1", "k5_e1_g2", "k5_e3", "k5_e6", "skip")
 SKIP = OPERATORS.index("skip")
-STEM_CHANNELS = 16
-HEAD_CHANNELS = 1984
 STAGES = ((16, 1, 1), (24, 4, 2), (32, 4, 2), (64, 4, 2), (112, 4, 1), (184, 4, 2), (352, 1, 1))
 """Channels, layers and stride of the first layer of each stage."""
 _PER_STAGE = ("macs_pointwise", "macs_depthwise", "bytes_pointwise", "bytes_depthwise", "kernels")
-
-
-@dataclass(frozen=True)
-class Block:
-    """Shape of one of the nine operators."""
-
-    kernel: int
-    expansion: int
-    groups: int
-
-    @classmethod
-    def named(cls, operator: str) -> Block:
-        """``"k5_e1_g2"`` to kernel 5, expansion 1, groups 2."""
-        values = {part[0]: int(part[1:]) for part in operator.split("_")}
-        return cls(values["k"], values["e"], values.get("g", 1))
-
-
-@dataclass(frozen=True)
-class BlockPosition:
-    """Where a layer is: its stage, channels in and out, stride and the size of its input."""
-
-    stage: int
-    channels_in: int
-    channels_out: int
-    stride: int
-    size: int
-
-    @property
-    def keeps_shape(self) -> bool:
-        return self.stride == 1 and self.channels_in == self.channels_out
 
 
 @dataclass(frozen=True)
@@ -215,7 +184,8 @@ class FBNet(SearchSpace[tuple[int, ...]]):
         with from_extra("torch", "a network of fbnet"):
             from nas_proxy.spaces._fbnet_network import FBNetNetwork
 
-        return FBNetNetwork([OPERATORS[operator] for operator in arch], space)
+        operators = [OPERATORS[operator] for operator in arch]
+        return FBNetNetwork(operators, space.positions, space.classes, space.input_channels)
 
 
 _TALLY_INDEX = {column.name: i for i, column in enumerate(TALLY)}

@@ -16,6 +16,14 @@ from numpy.typing import NDArray
 from nas_proxy.errors import InputError, from_extra
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
 from nas_proxy.spaces._cost import TALLY, add, conv, halve, inverted_residual, linear, pool, tally
+from nas_proxy.spaces._mobilenetv3_stages import (
+    EXPANDED_CHANNELS,
+    HEAD_CHANNELS,
+    STAGES,
+    STEM_CHANNELS,
+    LayerPosition,
+    inner_channels,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -35,37 +43,8 @@ class Arch(TypedDict):
     r: int
 
 
-@dataclass(frozen=True)
-class Stage:
-    """What all layers of a stage have in common; ``stride`` is the first one's."""
-
-    channels: int
-    stride: int
-    squeeze: bool
-    activation: str
-
-
-@dataclass(frozen=True)
-class LayerPosition:
-    """Where a layer is: its stage, channels in and out, stride, and by how much the image has been halved before."""
-
-    stage: int
-    channels_in: int
-    channels_out: int
-    stride: int
-    halvings: int
-
-
 KERNELS, EXPANSIONS, DEPTHS = (3, 5, 7), (3, 4, 6), (2, 3, 4)
 RESOLUTIONS = tuple(range(128, 257, 4))
-STEM_CHANNELS, EXPANDED_CHANNELS, HEAD_CHANNELS = 16, 960, 1280
-STAGES = (
-    Stage(24, 2, False, "relu"),
-    Stage(40, 2, True, "relu"),
-    Stage(80, 2, False, "hard_swish"),
-    Stage(112, 1, True, "hard_swish"),
-    Stage(160, 2, True, "hard_swish"),
-)
 _DEEPEST = max(DEPTHS)
 _LAYERS = len(STAGES) * _DEEPEST
 _OPTIONS: dict[str, tuple[tuple[int, ...], int]] = {
@@ -245,12 +224,6 @@ class MobileNetV3(SearchSpace[Arch]):
 
         layers = [(POSITIONS[i], arch["ks"][i], arch["e"][i]) for i in range(_LAYERS) if _exists(arch, i)]
         return MobileNetV3Network(layers, space.classes, space.input_channels)
-
-
-def inner_channels(channels: int, factor: float) -> int:
-    """Channels times a factor, rounded to a multiple of 8 (never down by more than a tenth)."""
-    rounded = max(8, int(channels * factor + 4) // 8 * 8)
-    return rounded + 8 if rounded < 0.9 * channels * factor else rounded
 
 
 def _exists(arch: Arch, layer: int) -> bool:

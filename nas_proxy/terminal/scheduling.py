@@ -12,11 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas_proxy import extensions
-from nas_proxy.devices import get_device
-from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph, annotate
-from nas_proxy.scheduling._problem import PipelineProblem
-from nas_proxy.scheduling.device import PRECISION, EdgeTPUDevice, PipelineResult
+from nas_proxy.scheduling.device import PipelineResult, pipeline_device
+from nas_proxy.scheduling.units import PRECISION
 
 __all__ = ["schedule_on"]
 
@@ -32,15 +30,10 @@ def schedule_on(graph: TensorGraph, device: str | Path, scheduler: str | None = 
         scheduler: instead of the one that the device's file names.
 
     Raises:
-        InputError: the device is no pipeline of Edge TPUs, or the network cannot be scheduled (names the node).
+        InputError: the device is no pipeline, or the network cannot be scheduled (names the node).
         UnknownNameError: no such device or scheduler.
     """
-    pipeline = get_device(device)
-    if not isinstance(pipeline, EdgeTPUDevice):
-        raise InputError(f"{pipeline.name} is no pipeline of Edge TPUs: give edge-tpu-x4, or your own of that kind.")
-    if scheduler is not None:
-        extensions.get("schedulers", scheduler)  # says which there are
-        pipeline = EdgeTPUDevice(pipeline.name, pipeline.chip, devices=pipeline.devices, scheduler=scheduler)
+    pipeline = pipeline_device(device, scheduler)
     result = pipeline.latency(graph)
     costs = {cost.node.name: cost for cost in annotate(graph, PRECISION).costs}
     title = f"{graph.name} on {pipeline.name}" + (f", by {result.scheduler}" if pipeline.devices > 1 else "")
@@ -58,7 +51,7 @@ def schedule_on(graph: TensorGraph, device: str | Path, scheduler: str | None = 
     ]
     if pipeline.devices > 1:
         lines.append(f"slowest stage: {result.bottleneck_ms:.2f} ms, {_proven(result)}")
-        problem = PipelineProblem.from_graph(graph, pipeline, pipeline.devices)
+        problem = pipeline.problem(graph)
         compiler = extensions.get("schedulers", "compiler").schedule(problem).bottleneck_ms
         alone = extensions.get("schedulers", "dp").schedule(replace(problem, stages=1)).bottleneck_ms
         lines.append(

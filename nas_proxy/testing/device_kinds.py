@@ -19,15 +19,19 @@ from pathlib import Path
 from typing import Any
 
 from nas_proxy.devices import Device, LatencyResult, measure
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.graph import TensorGraph, from_torch
 from nas_proxy.spaces import SearchSpace, get_space
 
 __all__ = [
     "CHECKS",
+    "check_configured",
+    "check_cost",
     "check_description",
     "check_foreign_networks",
     "check_latencies",
     "check_measuring",
+    "check_optimise",
     "check_repeatable",
 ]
 
@@ -89,6 +93,58 @@ def check_repeatable(device: Device, space: SearchSpace, archs: Sequence[Any]) -
     assert [first[i] for i in range(len(archs))] == [again[len(archs) - 1 - i] for i in range(len(archs))]
 
 
+def check_configured(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
+    """Configuring gives a new device of the same kind and leaves the old one; an option that it lacks is refused."""
+    settings, described = device.settings(), device.describe()
+    same = device.configured(**settings)
+    assert same is not device, "configured() gave the device itself: what changes one would change the other"
+    assert type(same) is type(device)
+    assert (same.settings(), same.describe()) == (settings, described), "the same options gave another device"
+    assert (device.settings(), device.describe()) == (settings, described), "configured() has changed the old device"
+    try:
+        device.configured(no_such_option=1)
+    except UnknownNameError:
+        return
+    raise AssertionError("expected an UnknownNameError for an option that the device does not have")
+
+
+def check_cost(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
+    """A cost, where there is one, prices every node, the same each time, and from a price as from nothing."""
+    if (cost := device.cost()) is None:
+        return
+    graph = _graph(space, archs[0])
+    priced = cost.price(graph)
+    assert priced.by_node.keys() == {node.name for node in graph.nodes}, "each node must have a cost"
+    assert all(math.isfinite(ms) and ms >= 0 for ms in priced.by_node.values()), "a node costs less than nothing"
+    assert math.isfinite(priced.total), f"{priced.total} {cost.unit} is no cost"
+    assert priced.total > 0, f"{priced.total} {cost.unit} is no cost"
+    for again in (cost.price(graph), cost.reprice(priced, graph)):
+        assert math.isclose(again.total, priced.total, rel_tol=1e-9), "the same graph has two costs"
+
+
+def check_optimise(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
+    """``nothing`` comes first and ``all`` last, which is the best of the others by what the device minimises."""
+    if device.known_only:
+        return
+    measured = None if device.simulated else dict(device.latencies(space, archs[:1]))[0]
+    outcome = device.optimise(_graph(space, archs[0]), measured)
+    names = [variant.name for variant in outcome.variants]
+    assert names[0] == "nothing", f"expected the variant 'nothing' first, found {names}"
+    assert names[-1] == "all", f"expected the variant 'all' last, found {names}"
+    assert len(set(names)) == len(names), f"two variants have the same name: {names}"
+    figures = [(v.latency_ms, v.energy_mj, v.throughput_per_s) for v in outcome.variants]
+    assert figures[-1] in figures[:-1], "'all' is none of the other variants"
+    assert all(math.isfinite(latency_ms) and latency_ms > 0 for latency_ms, *_ in figures)
+    if outcome.value == figures[-1][:1]:
+        assert figures[-1][0] == min(latency_ms for latency_ms, *_ in figures), "'all' is slower than another variant"
+    if measured is not None:
+        assert figures[0][0] == measured.latency_ms, "'nothing' is not what was measured"
+
+
+def _graph(space: SearchSpace, arch: Any) -> TensorGraph:
+    return from_torch(space.build(arch), (1, *space.input_shape(arch)))
+
+
 def _on_networks(check: Callable[..., None]) -> Callable[..., None]:
     """A check that takes small networks where none are given."""
 
@@ -101,5 +157,16 @@ def _on_networks(check: Callable[..., None]) -> Callable[..., None]:
 
 
 CHECKS: tuple[Callable[..., None], ...] = tuple(
-    map(_on_networks, (check_description, check_latencies, check_foreign_networks, check_measuring))
+    map(
+        _on_networks,
+        (
+            check_description,
+            check_latencies,
+            check_foreign_networks,
+            check_measuring,
+            check_configured,
+            check_cost,
+            check_optimise,
+        ),
+    )
 )

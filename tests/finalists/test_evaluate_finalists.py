@@ -100,7 +100,7 @@ def test_layers_and_stages_add_up(table: FinalistTable) -> None:
 def test_the_mapped_network_is_what_the_device_says(space: Any, tmp_path: Path) -> None:
     """Without rewriting, 'mapping' takes at most what the device alone finds."""
     [finalist] = evaluate_finalists(ARCHS[:1], ["simba"], space=space, rewriter=None, cache=tmp_path, **QUICK)
-    device = get_device("simba").replaced(mapper="random", evaluations=40)  # type: ignore[attr-defined]
+    device = get_device("simba").configured(mapper="random", evaluations=40)
     [(_, alone)] = device.latencies(space, ARCHS[:1])
     mapped = finalist.variant("mapping")
     assert mapped.energy_mj is not None

@@ -98,8 +98,8 @@ def test_results_do_not_depend_on_order_or_workers(monkeypatch):
     layers = [parse_layer(text) for text in ("conv:16x16x8x8x3x3", "fc:256x10", "conv:32x16x8x8x1x1")]
     device = SpatialDevice.from_description("simba", description("simba", evaluations=30))
     alone = device.latency(layers)
-    apart = device.replaced(workers=2)
-    monkeypatch.setattr("nas_proxy.mapping.device.map_problem", lambda *_: pytest.fail("searched in this process"))
+    apart = device.configured(workers=2)
+    monkeypatch.setattr("nas_proxy.mapping.running.map_problem", lambda *_: pytest.fail("searched in this process"))
     assert apart.latency(layers[::-1]).operators == alone.operators[::-1]
     assert apart.spent == device.spent
 

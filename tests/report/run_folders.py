@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from nas_proxy.datasets import LatencyTable
-from nas_proxy.datasets.csv_table import write_latencies
 from nas_proxy.ranking import ProxyLatencyModel
 from nas_proxy.spaces import SearchSpace, get_space, space_text
 
@@ -101,9 +100,8 @@ def write(path: Path, value: Any) -> None:
 
 
 def _measurements(folder: Path, name: str, space: SearchSpace, archs: list[Any], latency_ms: np.ndarray) -> None:
-    write_latencies(
-        folder / "samples" / f"{name}.csv", LatencyTable(space_text(space), tuple(archs), (name,), latency_ms[:, None])
-    )
+    table = LatencyTable(space_text(space), tuple(archs), (name,), latency_ms[:, None])
+    table.to_csv(folder / "samples" / f"{name}.csv")
     write(
         folder / "measurements" / f"{name}.csv.machine.json",
         {"device": {"name": name, "kind": "host", "threads": 1, "machine": MACHINE}, "started": "2026-01-01T00:00:00"},

@@ -10,13 +10,13 @@ from typer.testing import CliRunner
 
 from nas_proxy import extensions
 from nas_proxy.cli import app
+from nas_proxy.devices.paired_speedup import compare_latency
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph, Value, from_onnx, save_onnx
 from nas_proxy.graph._builder import GraphBuilder
 from nas_proxy.rewriting import Edit, apply, optimising, verify
 from nas_proxy.rewriting.costs import PlainCost
 from nas_proxy.rewriting.optimising import left_alone, optimise
-from nas_proxy.rewriting.paired_speedup import compare_latency
 from nas_proxy.rewriting.planted import planted, transformer
 
 
@@ -54,7 +54,7 @@ def test_on_this_machine_what_is_not_faster_is_not_taken(monkeypatch, tmp_path):
     monkeypatch.setenv("NAS_PROXY_CACHE", str(tmp_path))
     graph = transformer(np.random.default_rng(0), 1, tokens=8, heads=2, size=8, pick=True)
     slower = optimising.PairedSpeedup(0.99, 0.98, 1.0, 1.0, 1.0, 8)
-    monkeypatch.setattr(optimising, "compare_latency", lambda *_, **__: slower)
+    monkeypatch.setattr("nas_proxy.devices.paired_speedup.compare_latency", lambda *_, **__: slower)
     done = optimise(graph, "host-onnxruntime", rewriter="greedy", evaluations=200)
     assert done.rewritten.graph is graph
     assert "not surely faster" in done.refused

@@ -8,10 +8,10 @@ from onnx.reference import ReferenceEvaluator
 
 from nas_proxy import extensions
 from nas_proxy.errors import InputError, UnknownNameError
-from nas_proxy.graph import TensorGraph, Value, to_onnx
+from nas_proxy.graph import TensorGraph, Value, random_inputs, to_onnx
 from nas_proxy.graph._builder import GraphBuilder
 from nas_proxy.rewriting import Edit, apply, structural_hash, verify, verify_edit
-from nas_proxy.rewriting._verify import _in_float64, random_inputs, run_float64
+from nas_proxy.rewriting._verify import _in_float64, run_float64
 from nas_proxy.rewriting.synthetic import random_graph, random_images
 from nas_proxy.testing.rules import CHECKS
 

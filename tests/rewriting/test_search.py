@@ -11,15 +11,15 @@ from gymnasium.utils.env_checker import check_env
 
 from nas_proxy import extensions
 from nas_proxy.devices import get_device
+from nas_proxy.devices.operator_times import MeasuredCost, default_table
 from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
 from nas_proxy.graph import TensorGraph
 from nas_proxy.rewriting import Edit, apply, structural_hash, verify
+from nas_proxy.rewriting._budget import Budget
 from nas_proxy.rewriting._state import start
-from nas_proxy.rewriting.costs import EdgeTPUCost, MeasuredCost, PipelineCost, PlainCost, cost_for
-from nas_proxy.rewriting.costs.measured import default_table
+from nas_proxy.rewriting.costs import PlainCost, cost_for
 from nas_proxy.rewriting.optimising import verify_path
 from nas_proxy.rewriting.planted import FAMILIES, planted, training_graph, transformer
-from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.rewriters.learned import LearnedRewriter
 from nas_proxy.rewriting.synthetic import random_graph
 from nas_proxy.rewriting.xrlflow import (
@@ -116,9 +116,9 @@ def test_parameters_beyond_the_cache_are_streamed():
     assert isinstance(device, EdgeTPUDevice)
     graph = _live(random_graph(np.random.default_rng(1), 12))
     one = EdgeTPUDevice("one", device.chip)
-    assert EdgeTPUCost(one).price(graph).total == pytest.approx(one.latency(graph).latency_ms)
-    slowest = PipelineCost(EdgeTPUDevice("several", device.chip, devices=2, scheduler="dp"))
-    assert slowest.price(graph).total == pytest.approx(slowest.device.latency(graph).bottleneck_ms)
+    assert one.cost().price(graph).total == pytest.approx(one.latency(graph).latency_ms)
+    several = EdgeTPUDevice("several", device.chip, devices=2, scheduler="dp")
+    assert several.cost().price(graph).total == pytest.approx(several.latency(graph).bottleneck_ms)
 
 
 def test_measured_times_are_kept(tmp_path):

@@ -9,7 +9,7 @@ from nas_proxy import resources
 from nas_proxy.devices import get_device
 from nas_proxy.errors import InputError
 from nas_proxy.graph import annotate, from_torch
-from nas_proxy.scheduling import PipelineProblem, evaluate
+from nas_proxy.scheduling import evaluate
 from nas_proxy.scheduling.chip import EdgeTPUSpec, operator_times
 from nas_proxy.scheduling.chip_fit import PublishedLatency, fit, leave_one_out, predict
 from nas_proxy.scheduling.device import EdgeTPUDevice
@@ -77,7 +77,7 @@ def test_shipped_devices(name, graph):
     device = get_device(name)
     assert isinstance(device, EdgeTPUDevice)
     result = device.latency(graph)
-    problem = PipelineProblem.from_graph(graph, device, device.devices)
+    problem = device.problem(graph)
     unit_of = {node.name: i for i, unit in enumerate(device.units(graph)) for node in unit.nodes}
     stage_of = [0] * problem.n
     for stage, names in enumerate(result.stage_nodes):
@@ -119,7 +119,7 @@ def test_wrong_inputs_are_named(graph, tmp_path):
         get_device("edge-tpu").latency(nn.Linear(1, 1))
     device = EdgeTPUDevice("two", SPEC, devices=2)
     with pytest.raises(InputError, match=r"3 stages on two, which has 2 device\(s\)"):
-        PipelineProblem.from_graph(graph, device, 3)
+        device.problem(graph, 3)
     description = yaml.safe_load(resources.find("devices", "edge-tpu").read_text())
     for change, message in [
         ({"cache_mb": 0}, r"chip.cache_mb: Input should be greater than 0"),

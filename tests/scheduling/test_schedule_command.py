@@ -80,7 +80,7 @@ def test_a_network_without_cost(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        (("--device", "eyeriss"), InputError, "eyeriss is no pipeline of Edge TPUs"),
+        (("--device", "eyeriss"), InputError, "eyeriss is no pipeline: networks are cut"),
         (("--device", "edge-tpu-x3"), UnknownNameError, "Did you mean 'edge-tpu"),
         (("--scheduler", "respct"), UnknownNameError, "Did you mean 'respect'"),
     ],

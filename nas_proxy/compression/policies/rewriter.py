@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nas_proxy.compression._task import Task
+from nas_proxy.rewriting._budget import Budget
 from nas_proxy.rewriting._state import start
 from nas_proxy.rewriting.planted import training_graph
-from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.rewriters.learned import SHIPPED
 from nas_proxy.rewriting.xrlflow import Episode, Observation, RewritingPolicy, load_policy, observe, save_policy
 from nas_proxy.rewriting.xrlflow._features import CANDIDATE_FEATURES

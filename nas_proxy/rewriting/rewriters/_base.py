@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -11,14 +10,14 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from nas_proxy.errors import whole_number
+from nas_proxy.devices.costs import GraphCost
 from nas_proxy.graph import TensorGraph
+from nas_proxy.rewriting._budget import Budget, Exhausted
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import RewriteState, start
-from nas_proxy.rewriting.costs import GraphCost, Priced
 
-__all__ = ["Budget", "Rewriter", "Rewritten", "SearchRewriter"]
+__all__ = ["Rewriter", "Rewritten", "SearchRewriter"]
 
 
 @dataclass(frozen=True)
@@ -52,53 +51,6 @@ class Rewritten:
     def by_rule(self) -> dict[str, int]:
         """How often each rule was applied, most often first."""
         return dict(Counter(edit.rule for edit in self.edits).most_common())
-
-
-class Exhausted(Exception):
-    """The budget is spent."""
-
-
-class Budget:
-    """How many graphs may be priced, and for how long; remembers the best seen."""
-
-    def __init__(self, evaluations: int, seconds: float | None = None) -> None:
-        self.evaluations = whole_number(evaluations, "evaluations", least=0)
-        self.spent = 0
-        self._until = None if seconds is None else time.monotonic() + seconds
-        self.best: RewriteState | None = None
-        self._gains: dict[int, tuple[Edit, float]] = {}  # the edit is held, so that its id stays its own
-
-    def gain(self, state: RewriteState, edit: Edit) -> float:
-        """What a substitution saves, below 0 where it costs; remembered while nothing near it changes.
-
-        Raises:
-            Exhausted: it is not known yet, and there is no evaluation left.
-        """
-        if id(edit) not in self._gains:
-            self._gains[id(edit)] = edit, state.total - self.evaluate(state, edit).total
-        return self._gains[id(edit)][1]
-
-    def evaluate(self, state: RewriteState, edit: Edit) -> Priced:
-        """One evaluation.
-
-        Raises:
-            Exhausted: there is none left.
-        """
-        self.check()
-        self.spent += 1
-        return state.evaluate(edit)
-
-    def check(self) -> None:
-        """Raises Exhausted where evaluations or time are used up."""
-        if self.spent >= self.evaluations:
-            raise Exhausted("evaluations")
-        if self._until is not None and time.monotonic() > self._until:
-            raise Exhausted("seconds")
-
-    def see(self, state: RewriteState) -> None:
-        """A state that could be the answer."""
-        if self.best is None or state.total < self.best.total:
-            self.best = state
 
 
 @runtime_checkable

@@ -6,9 +6,10 @@ import heapq
 
 import numpy as np
 
+from nas_proxy.rewriting._budget import Budget
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._state import RewriteState
-from nas_proxy.rewriting.rewriters._base import Budget, SearchRewriter
+from nas_proxy.rewriting.rewriters._base import SearchRewriter
 
 __all__ = ["BeamRewriter", "GreedyRewriter", "RandomRewriter", "climb"]
 

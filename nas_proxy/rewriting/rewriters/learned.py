@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nas_proxy.rewriting._budget import Budget
 from nas_proxy.rewriting._state import RewriteState
-from nas_proxy.rewriting.rewriters._base import Budget, SearchRewriter
+from nas_proxy.rewriting.rewriters._base import SearchRewriter
 from nas_proxy.rewriting.rewriters.baselines import climb
 from nas_proxy.rewriting.xrlflow import Episode, RewritingPolicy, load_policy, observe
 from nas_proxy.rewriting.xrlflow._policy import collate

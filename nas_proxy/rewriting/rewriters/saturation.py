@@ -18,13 +18,14 @@ from typing import Any
 
 import numpy as np
 
+from nas_proxy.devices.costs import Priced
 from nas_proxy.errors import MissingDependencyError
 from nas_proxy.graph import Node, TensorGraph, Value
+from nas_proxy.rewriting._budget import Budget
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._state import RewriteState
 from nas_proxy.rewriting._structure import plain_attributes
-from nas_proxy.rewriting.costs import Priced
-from nas_proxy.rewriting.rewriters._base import Budget, SearchRewriter
+from nas_proxy.rewriting.rewriters._base import SearchRewriter
 
 __all__ = ["EqualitySaturationRewriter"]
 

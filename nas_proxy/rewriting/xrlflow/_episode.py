@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from nas_proxy.rewriting._budget import Budget
 from nas_proxy.rewriting._edit import Edit
 from nas_proxy.rewriting._state import RewriteState
-from nas_proxy.rewriting.rewriters._base import Budget
 
 __all__ = ["Episode"]
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from nas_proxy.rewriting._budget import Budget
 from nas_proxy.rewriting._state import start
 from nas_proxy.rewriting.costs import PlainCost
 from nas_proxy.rewriting.planted import training_graph
-from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.xrlflow._episode import Episode
 from nas_proxy.rewriting.xrlflow._features import Observation, observe
 from nas_proxy.rewriting.xrlflow._policy import RewritingPolicy, collate

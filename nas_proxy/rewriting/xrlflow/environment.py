@@ -9,11 +9,11 @@ import numpy as np
 from gymnasium import spaces
 
 from nas_proxy import extensions
+from nas_proxy.devices.costs import GraphCost
 from nas_proxy.graph import TensorGraph
+from nas_proxy.rewriting._budget import Budget
 from nas_proxy.rewriting._state import start
-from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.rewriting.planted import training_graph
-from nas_proxy.rewriting.rewriters._base import Budget
 from nas_proxy.rewriting.xrlflow._episode import Episode
 from nas_proxy.rewriting.xrlflow._features import CANDIDATE_FEATURES, NODE_FEATURES, observe
 from nas_proxy.rewriting.xrlflow._train import random_device

@@ -12,10 +12,9 @@ import numpy as np
 from nas_proxy import files
 from nas_proxy.cache import default_folder, digest, source_digest
 from nas_proxy.devices._machine import describe_machine
+from nas_proxy.devices.costs import NodewiseCost, part_of, signature
 from nas_proxy.errors import MissingDependencyError
-from nas_proxy.graph import Constant, Node, Subgraph, TensorGraph, to_onnx
-from nas_proxy.rewriting._verify import random_inputs
-from nas_proxy.rewriting.costs._base import NodewiseCost, _part, signature
+from nas_proxy.graph import Constant, Node, Subgraph, TensorGraph, random_inputs, to_onnx
 
 __all__ = ["MeasuredCost", "default_table"]
 
@@ -85,7 +84,7 @@ def _alone(graph: TensorGraph, node: Node) -> TensorGraph | None:
     """A graph of one node, or None where it cannot be run by itself."""
     if node.domain not in ("", "ai.onnx") or any(isinstance(a, Subgraph) for a in node.attributes.values()):
         return None
-    part = _part(graph, [node])
+    part = part_of(graph, [node])
     values = {}
     rng = np.random.default_rng(0)
     for name, value in part.values.items():

@@ -1,4 +1,4 @@
-"""What a cost model is, and the kind that is a sum over nodes."""
+"""What graphs cost on a device, node by node, so that a substitution is priced by what it changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from nas_proxy.graph import Annotation, Node, NodeCost, TensorGraph, annotate
 
-__all__ = ["GraphCost", "NodewiseCost", "Priced", "annotate_known", "signature"]
+__all__ = ["GraphCost", "NodewiseCost", "Priced", "annotate_known", "changed_nodes", "part_of", "signature"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Priced:
 
 @runtime_checkable
 class GraphCost(Protocol):
-    """What graphs cost on a target. ``reprice`` gives what ``price`` would, from the price of a similar graph."""
+    """What graphs cost on a device. ``reprice`` gives what ``price`` would, from the price of a similar graph."""
 
     @property
     def name(self) -> str:
@@ -33,6 +33,15 @@ class GraphCost(Protocol):
     @property
     def unit(self) -> str:
         """Of every cost, such as ``ms``."""
+        ...
+
+    @property
+    def spent(self) -> int:
+        """Evaluations of a simulator so far; 0 where there is none."""
+        ...
+
+    def save(self) -> None:
+        """Keep what was worked out, for the next time."""
         ...
 
     def price(self, graph: TensorGraph) -> Priced:
@@ -63,6 +72,14 @@ class NodewiseCost(ABC):
     def unit(self) -> str:
         """As :attr:`GraphCost.unit`."""
         ...
+
+    @property
+    def spent(self) -> int:
+        """Evaluations of a simulator so far; 0 where there is none."""
+        return 0
+
+    def save(self) -> None:  # noqa: B027
+        """Keep what was worked out, for the next time. The default keeps nothing."""
 
     @abstractmethod
     def node_cost(self, graph: TensorGraph, node: Node) -> float:
@@ -123,7 +140,7 @@ def annotate_known(graph: TensorGraph, node: Node, precision: str, *, around: in
         for reader in graph.consumers.get(name, ()):
             nodes.setdefault(reader.name, reader)
     chosen = [near for near in nodes.values() if near is node or _is_known(near)]
-    part = _part(graph, chosen)
+    part = part_of(graph, chosen)
     if not _is_known(node):
         size = sum(graph.values[n].bytes for n in node.reads if not graph.values[n].is_constant)
         cost = NodeCost(node, "movement", 0, 0, size, sum(graph.values[n].bytes for n in node.makes))
@@ -138,7 +155,7 @@ def _is_known(node: Node) -> bool:
     return (f"{node.domain}.{node.operator}" if node.domain not in ("", "ai.onnx") else node.operator) in _formulas
 
 
-def _part(graph: TensorGraph, nodes: list[Node]) -> TensorGraph:
+def part_of(graph: TensorGraph, nodes: list[Node]) -> TensorGraph:
     """Some nodes of a graph as a graph, in the order of the graph."""
     wanted = {node.name for node in nodes}
     kept = [node for node in graph.nodes if node.name in wanted] if len(nodes) > 1 else nodes
