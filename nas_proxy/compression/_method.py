@@ -12,11 +12,11 @@ __all__ = ["EPOCHS", "GRID", "Method", "Quantization", "parse_method"]
 
 Quantization = Literal["PTDQ", "PTSQ", "QAT"]
 EPOCHS = 30
-_RATIOS = (0.1, 0.3, 0.5, 0.7)
+_RATIOS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7)  # those of the paper
 #: The methods that a sweep tries where neither its caller nor the task names others.
 GRID: tuple[str, ...] = (
     "float32", "PTDQ", "PTSQ", "QAT",
-    *(f"L{norm} {ratio}" for norm in (1, 2) for ratio in (0.05, *_RATIOS)),
+    *(f"L{norm} {ratio}" for norm in (1, 2) for ratio in _RATIOS),
     *(f"L{norm} {ratio} + distil" for norm in (1, 2) for ratio in _RATIOS),
     *(f"L2 {ratio} + distil + PTDQ" for ratio in _RATIOS), "L2 0.75 + distil",
 )  # fmt: skip
