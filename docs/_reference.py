@@ -60,7 +60,7 @@ def _section(name: str, module: ModuleType | None, paths: dict[int, str]) -> Ite
     below = "." in name.removeprefix("nas_proxy.")
     heading = f"{'##' if below else '#'} `{name}`\n"
     if module is None:
-        yield f"{heading}\n::: {name}\n    options: {{show_root_heading: false}}\n"
+        yield f"{heading}\n::: {name}\n    options: {{show_root_heading: false, show_root_toc_entry: false}}\n"
         return
     new = {
         id(thing): f"{name}.{public}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import tomllib
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,14 @@ from nas_proxy import cli
 from nas_proxy.search.settings import SearchSettings, Source, Target
 
 ROOT = Path(__file__).parents[1]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files, and does not write down every request."""
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +59,29 @@ def test_the_search_finds(site: Path, word: str, page: str) -> None:
     entries = json.loads((site / "search" / "search_index.json").read_text())["docs"]
     found = [entry["location"] for entry in entries if word.lower() in f"{entry['title']} {entry['text']}".lower()]
     assert any(location.startswith(page) for location in found), found
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium: apt-get install chromium")
+def test_the_search_works_in_a_browser_without_a_network(site: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install 'nas-proxy[dev]'")
+    serve = functools.partial(QuietHandler, directory=str(site))
+    with ThreadingHTTPServer(("127.0.0.1", 0), serve) as server, playwright.sync_playwright() as started:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"http://127.0.0.1:{server.server_port}/")
+        for word, title in {"Jetson": "Measure my device", "API": "API", "tuner": "nas_proxy.nni_plugin"}.items():
+            page.locator("input.md-search__input").fill("")
+            page.locator("input.md-search__input").press_sequentially(word)
+            found = page.locator(".md-search-result__item h1", has_text=title)
+            playwright.expect(found.first).to_be_attached(timeout=30_000)
+        browser.close()
+        server.shutdown()
+    assert not [
+        url for url in asked if not url.startswith((f"http://127.0.0.1:{server.server_port}/", "data:", "blob:"))
+    ]
 
 
 def test_every_public_name_is_in_the_reference(site: Path) -> None:
@@ -85,7 +120,6 @@ def test_the_version_is_the_same_everywhere() -> None:
     assert newest[1] == version
 
 
-@pytest.mark.skipif("importlinter" not in (ROOT / "pyproject.toml").read_text(), reason="floors are not checked yet")
 def test_the_picture_of_the_floors_is_what_is_checked() -> None:
     drawn = [sys.executable, "-c", "import _floors; print(_floors.picture(), end='')"]
     picture = subprocess.run(drawn, cwd=ROOT / "docs", check=True, capture_output=True, text=True).stdout
