@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCHMARKS := ranking search scheduling scoring zoo rewriting mapping golden overhead compression finalists fleet tracing
 
-.PHONY: quickstart test test-slow lint types docs bench $(addprefix bench-,$(BENCHMARKS)) fit-edge-tpu clean
+.PHONY: quickstart test test-slow test-core lint types docs bench $(addprefix bench-,$(BENCHMARKS)) fit-edge-tpu clean
 
 quickstart: $(READY)  ## a real search, from measuring this machine to the Pareto front
 	$(BIN)/nas-proxy run quickstart
@@ -15,6 +15,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+test-core: $(READY)  ## the core alone on later Pythons, where NNI is not
+	bash .ci/test-core 3.12 3.13 3.14
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -8,8 +8,8 @@ from nas_proxy.errors import from_extra
 from nas_proxy.search import Evaluated, SearchEngine, Session
 
 with from_extra("syne-tune", "the scheduler for Syne Tune"):
-    from syne_tune.backend.trial_status import Trial
-    from syne_tune.optimizer.scheduler import TrialScheduler, TrialSuggestion
+    from syne_tune.backend.trial_status import Trial  # pyright: ignore[reportMissingImports]
+    from syne_tune.optimizer.scheduler import TrialScheduler, TrialSuggestion  # pyright: ignore[reportMissingImports]
 
 __all__ = ["ProxyScheduler"]
 

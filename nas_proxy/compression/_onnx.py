@@ -19,7 +19,7 @@ from torch import nn
 
 from nas_proxy.compression._method import Quantization
 from nas_proxy.compression._observations import Observations, tensors
-from nas_proxy.errors import InputError, MissingDependencyError
+from nas_proxy.errors import InputError, from_extra
 
 if TYPE_CHECKING:
     import onnx
@@ -59,14 +59,10 @@ def export(network: nn.Module, observations: Observations) -> bytes:
         InputError: PyTorch cannot export the network, or the file computes something else.
         MissingDependencyError: ONNX is not installed.
     """
-    try:
+    with from_extra("compress", "deploying a policy"):
         import onnx
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise MissingDependencyError(
-            f"{error}: a policy is deployed with: pip install 'nas-proxy[compress]'."
-        ) from None
     names = list(inspect.signature(network.forward).parameters)
     inputs = tuple(np.repeat(array, 2, axis=0) for array in observations.typical[: len(names)])
     axes = tuple(dict.fromkeys(dynamic, torch.export.Dim.AUTO) for dynamic in observations.dynamic)[: len(names)]

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from nas_proxy.compression._observations import Arrays, tensors
-from nas_proxy.errors import InputError, MissingDependencyError
+from nas_proxy.errors import InputError, from_extra
 
 __all__ = ["prune"]
 
@@ -27,10 +27,8 @@ def prune(network: nn.Module, norm: int, ratio: float, inputs: Arrays) -> nn.Mod
     """
     if hasattr(network, "pruned"):
         return cast(Any, network).pruned(norm, ratio)
-    try:
+    with from_extra("compress", "pruning"):
         import torch_pruning
-    except ImportError:
-        raise MissingDependencyError("pruning needs the extra: pip install 'nas-proxy[compress]'.") from None
     network, example = copy.deepcopy(network), tensors(inputs)
     frozen = [name for name, parameter in network.named_parameters() if not parameter.requires_grad]
     for parameter in network.parameters():

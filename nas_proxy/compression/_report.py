@@ -13,7 +13,7 @@ from typing import Any
 from nas_proxy import files
 from nas_proxy.compression._footprint import ENERGY_MODEL, Footprint, Timing
 from nas_proxy.compression._returns import Kept, Returns
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, from_extra
 
 __all__ = ["CompressionReport", "plot", "read_json", "to_csv", "to_json"]
 
@@ -156,8 +156,9 @@ def _report(row: dict[str, Any]) -> CompressionReport:
 
 def plot(reports: Sequence[CompressionReport], path: str | Path, title: str = "") -> Path:
     """Share of the return kept against size, and against latency at batch 1 and 256; as .png, .svg or .pdf."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with from_extra("draw", "a picture"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 4.2), layout="constrained")
     FigureCanvasAgg(figure)

@@ -21,7 +21,7 @@ import joblib
 
 from nas_proxy.devices._base import Device
 from nas_proxy.devices.results import LatencyResult
-from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
+from nas_proxy.errors import InputError, UnknownNameError, from_extra
 
 if TYPE_CHECKING:
     from nas_proxy.spaces import SearchSpace
@@ -114,11 +114,10 @@ def _connected(backend: str) -> Iterator[None]:
     if backend != "ray":
         yield
         return
-    try:
+    with from_extra("ray", "--backend ray"):
         import ray
         from ray.util.joblib import register_ray
-    except ImportError as error:
-        raise MissingDependencyError(f'--backend ray needs Ray ({error}): pip install "nas-proxy[ray]"') from None
+
     register_ray()
     ours = not ray.is_initialized()
     if ours:

@@ -56,9 +56,10 @@ def require_nni() -> None:
         version = importlib.metadata.version("nni")
         import nni  # noqa: F401  # may be broken though it is there
     except (importlib.metadata.PackageNotFoundError, ImportError) as error:
-        raise MissingDependencyError(
-            f"NNI cannot be imported ({error}): pip install nni==3.0, then `nas-proxy doctor` checks the rest."
-        ) from None
+        remedy = "pip install nni==3.0, then `nas-proxy doctor` checks the rest"
+        if sys.version_info >= (3, 12):
+            remedy = "it ends at Python 3.11. Use that, or another host (docs/other-hosts.md): the search is the same"
+        raise MissingDependencyError(f"NNI cannot be imported ({error}): {remedy}.") from None
     if version != _VERSION:
         raise InputError(f"nas-proxy is made for NNI {_VERSION}, found {version}: pip install nni=={_VERSION}")
 

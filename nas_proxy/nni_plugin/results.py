@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from nas_proxy import files
+from nas_proxy.errors import from_extra
 from nas_proxy.ranking.pareto import non_dominated
 from nas_proxy.search import Evaluated
 from nas_proxy.spaces import SearchSpace, space_text
@@ -67,8 +68,9 @@ def write_plot(
     title: str,
 ) -> Path:
     """A PNG with one panel per target: every candidate trained, the front on that target, and its limit."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    with from_extra("draw", "a picture"):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.5 * len(targets), 4), layout="constrained")
     FigureCanvasAgg(figure)

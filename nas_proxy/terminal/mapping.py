@@ -9,6 +9,7 @@ from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
+from nas_proxy.errors import from_extra
 from nas_proxy.mapping.accelerator import LEVELS, Accelerator
 from nas_proxy.mapping.cost_model import ENERGY_PARTS, OPERATIONS
 from nas_proxy.mapping.layer import TENSORS, Layer
@@ -65,7 +66,8 @@ def save_picture(layer: Layer, accelerator: Accelerator, result: SearchResult, p
     Raises:
         InputError: the file cannot be written as a picture (says why).
     """
-    from matplotlib.figure import Figure
+    with from_extra("draw", "a picture"):
+        from matplotlib.figure import Figure
 
     from nas_proxy.errors import InputError
 

@@ -86,7 +86,7 @@ def test_equality_saturation_combines_substitutions_that_were_never_tried_togeth
 
 def test_without_egglog_the_rewriter_says_how_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "egglog.bindings", None)
-    with pytest.raises(MissingDependencyError, match=r'pip install "nas-proxy\[egglog\]"'):
+    with pytest.raises(MissingDependencyError, match=r"pip install 'nas-proxy\[egglog\]'"):
         extensions.get("rewriters", "egglog")
 
 

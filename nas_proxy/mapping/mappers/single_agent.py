@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from nas_proxy.errors import MissingDependencyError
+from nas_proxy.errors import from_extra
 from nas_proxy.mapping.mappers._settings import check_name, check_settings
 from nas_proxy.mapping.problem import Problem
 from nas_proxy.threads import one_thread
@@ -45,11 +45,10 @@ class PpoMapper:
     @one_thread()
     def search(self, problem: Problem, rng: np.random.Generator) -> None:
         """See :class:`nas_proxy.mapping.mappers.Mapper`."""
-        try:
+        with from_extra("rl", "PPO"):
             from sb3_contrib import MaskablePPO
             from stable_baselines3 import PPO
-        except ImportError as error:
-            raise MissingDependencyError(f"{error}: PPO needs the extra: pip install 'nas-proxy[rl]'.") from None
+
         settings: dict[str, Any] = {
             "learning_rate": self.rate,
             "n_epochs": self.epochs,

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from nas_proxy.devices.costs import Priced
-from nas_proxy.errors import MissingDependencyError
+from nas_proxy.errors import from_extra
 from nas_proxy.graph import Node, TensorGraph, Value
 from nas_proxy.rewriting._budget import Budget
 from nas_proxy.rewriting._edit import Edit
@@ -39,12 +39,8 @@ class EqualitySaturationRewriter(SearchRewriter):
     name = "egglog"
 
     def __init__(self) -> None:
-        try:
+        with from_extra("egglog", 'rewriter "egglog"'):
             import egglog.bindings  # noqa: F401  # pyright: ignore[reportMissingImports]
-        except ImportError as error:
-            raise MissingDependencyError(
-                f'rewriter "egglog" needs egglog ({error}): pip install "nas-proxy[egglog]"'
-            ) from None
 
     def walk(self, first: RewriteState, budget: Budget, rng: np.random.Generator) -> None:
         """As :meth:`SearchRewriter.walk`."""
