@@ -123,6 +123,8 @@ def test_open_shapes_are_refused_with_the_way_out():
 
 @pytest.mark.parametrize("command", ["inspect", "schedule"])
 def test_open_shapes_on_the_command_line(command, tmp_path):
+    if command == "schedule":
+        pytest.importorskip("torch", reason="one of the schedulers it runs is a learned policy")
     conv = helper.make_node("Conv", ["x", "w"], ["y"], name="conv")
     inputs = [tensor("x", ["N", 3, "h", "w"])]
     path = str(tmp_path / "open.onnx")
