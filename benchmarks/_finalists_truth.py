@@ -19,7 +19,7 @@ from nas_proxy.cache import Records
 from nas_proxy.devices import Device, measure
 from nas_proxy.graph import annotate, from_torch
 from nas_proxy.spaces import SearchSpace
-from nas_proxy.terminal.progress import show_progress
+from nas_proxy.terminal.console import Terminal
 
 RUNS = Path(__file__).parents[1] / "runs" / "bench-finalists"
 MEASURED, UTILITIES = 60, 20
@@ -138,7 +138,7 @@ STUDIES = (
 def proxy(study: Study) -> ProxyLatencyModel:
     """This machine, measured once."""
     path, archs = RUNS / f"proxy-{study.space.name}.csv", study.networks(study.measured)
-    with show_progress("measuring the proxy") as on_progress:
+    with Terminal().progress("measuring the proxy") as on_progress:
         table = measure("host-torch", study.space, archs, path, on_progress=on_progress)
     return ProxyLatencyModel(study.space).fit(archs, table.latency_ms("host-torch")[table.rows(archs)])
 

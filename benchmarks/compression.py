@@ -28,8 +28,9 @@ from benchmarks._compression_policies import CELLS, Cell, load
 from nas_proxy import extensions, files
 from nas_proxy.compression import CompressionReport, Compressor, read_json, sweep, to_json
 from nas_proxy.compression.sb3 import actor_network, episode_return, rollout_observations
-from nas_proxy.compression.sweep import render
 from nas_proxy.devices._machine import describe_machine
+from nas_proxy.terminal.compression import sweep_page
+from nas_proxy.terminal.tables import draw
 
 FOLDER, RESULTS = Path("runs/bench-compression"), Path("benchmarks/results/compression.json")
 EPISODES, OBSERVATIONS = 10, 1600
@@ -46,7 +47,7 @@ METHODS = (
 
 def own(name: str, methods: Sequence[str], console: Console) -> dict[str, Any]:
     found = sweep(extensions.get("policies", name), FOLDER / name, methods=methods)
-    console.print(f"[bold]{name}[/]", *render(found), sep="\n", soft_wrap=True)
+    console.print(f"[bold]{name}[/]", draw(sweep_page(found)), sep="\n")
     chosen = found.chosen
     return {
         "methods": [_row(report) for report in found.reports],

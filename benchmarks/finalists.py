@@ -44,7 +44,7 @@ from nas_proxy.files import write_json
 from nas_proxy.finalists import FinalistTable, evaluate_finalists
 from nas_proxy.ranking import pareto_front
 from nas_proxy.ranking.kendall import kendall_tau
-from nas_proxy.terminal.progress import show_progress
+from nas_proxy.terminal.console import Terminal
 
 RESULTS = Path(__file__).parent / "results" / "finalists.json"
 SAMPLES, SEEDS = 20, range(3)
@@ -134,7 +134,7 @@ def cost(study: Study, target: str, truth: Truth) -> list[dict[str, Any]]:
 
 def optimise(study: Study, archs: Sequence[str]) -> FinalistTable:
     """Those networks, optimised for each target."""
-    with show_progress("finalists") as on_progress:
+    with Terminal().progress("finalists") as on_progress:
         settings: dict[str, Any] = {"rewriting_evaluations": PRICED, "cache": RUNS / "cache"}
         networks = study.networks(archs)
         return evaluate_finalists(networks, study.ablated, space=study.space, on_progress=on_progress, **settings)

@@ -15,6 +15,7 @@ __all__ = [
     "MissingDependencyError",
     "NasProxyError",
     "UnknownNameError",
+    "did_you_mean",
     "extra_for",
     "from_extra",
     "listed",
@@ -38,12 +39,17 @@ class UnknownNameError(InputError):
 
     def __init__(self, what: str, name: object, known: Iterable[str], hint: str = "") -> None:
         known = sorted(map(str, known))
-        close = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-        message = f"unknown {what} {str(name)!r}."
-        if close:
-            message += f" Did you mean {close[0]!r}?"
-        message += f" Known: {listed(known) or 'none'}." + (f" {hint}" if hint else "")
+        message = f"unknown {what} {str(name)!r}.{did_you_mean(name, known)} Known: {listed(known) or 'none'}."
+        message += f" {hint}" if hint else ""
         super().__init__(message)
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """`` Did you mean 'x'?`` with the known name that is closest, small and capital letters alike; empty where none is
+    close."""
+    by_lower = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
+    return f" Did you mean {by_lower[close[0]]!r}?" if close else ""
 
 
 @contextmanager

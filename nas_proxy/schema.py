@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,7 +9,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, did_you_mean
 
 __all__ = ["Spec", "load_yaml", "parse"]
 
@@ -70,8 +69,7 @@ def _closest(name: str, model: type[BaseModel], parents: tuple[int | str, ...]) 
         if part in fields:
             current = _inner_model(fields[part].annotation)
     known = [f.alias or n for n, f in getattr(current, "model_fields", {}).items()]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return (f" Did you mean {close[0]!r}?" if close else "") + (f" Known: {', '.join(sorted(known))}." if known else "")
+    return did_you_mean(name, known) + (f" Known: {', '.join(sorted(known))}." if known else "")
 
 
 def _inner_model(annotation: Any) -> Any:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from rich.table import Table
 from safetensors.torch import save as save_tensors
 
 from nas_proxy import files
@@ -20,7 +19,7 @@ from nas_proxy.compression._report import CompressionReport, plot, read_json, to
 from nas_proxy.compression._task import Task
 from nas_proxy.errors import InputError
 
-__all__ = ["Sweep", "render", "sweep"]
+__all__ = ["Sweep", "sweep"]
 
 
 @dataclass(frozen=True)
@@ -134,24 +133,3 @@ def _require_same(folder: Path, compressor: Compressor) -> None:
             f"{folder} holds a sweep of another kind (different: {', '.join(different)}): give another folder, or "
             "remove it."
         )
-
-
-def render(found: Sweep) -> tuple[Table, str]:
-    """The table of a sweep, and what was chosen."""
-    table = Table(title="smallest first")
-    for heading in ("method", "kept", "95 %", "file kB", "smaller", "energy nJ", "batch 1 us", "batch 256 us"):
-        table.add_column(heading, justify="left" if heading == "method" else "right")
-    for report in found.reports:
-        after = report.after
-        mark = "bold green" if found.chosen and report.method == found.chosen.method else "" if report.keeps else "dim"
-        table.add_row(
-            report.method, f"{report.kept.share:.1%}", f"{report.kept.low:.1%} .. {report.kept.high:.1%}",
-            f"{after.file_bytes / 1e3:.1f}", f"{report.times_smaller:.1f}x", f"{after.energy_nj:.3g}",
-            f"{after.batch_1.median_us:.3g}", f"{after.batch_256.median_us:.4g}", style=mark,
-        )  # fmt: skip
-    if found.chosen is None:
-        return table, "None keeps the return: try more distillation ('L2 0.3 + distil 200'), or lower ratios."
-    chosen = found.chosen
-    text = f"Chosen: {chosen.method}, {chosen.times_smaller:.1f} times smaller. On fresh seeds: {chosen.verdict}"
-    fastest = " and ".join(f"{found.fastest(batch)} at batch {batch}" for batch in (1, 256))
-    return table, f"{text}\nFastest that keep the return: {fastest}."

@@ -16,8 +16,6 @@ Rows whose latency is empty are still to be measured: they are left out, and the
 from __future__ import annotations
 
 import csv
-import difflib
-import io
 import logging
 import math
 import re
@@ -29,9 +27,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nas_proxy import extensions, files
+from nas_proxy import extensions
 from nas_proxy.datasets._read import require_file
-from nas_proxy.errors import InputError, listed, naming
+from nas_proxy.datasets.csv_rows import write_csv
+from nas_proxy.errors import InputError, did_you_mean, listed, naming
 from nas_proxy.spaces import get_space, space_text
 
 if TYPE_CHECKING:
@@ -135,8 +134,8 @@ def _missing_column(path: Path, name: str, columns: tuple[str, ...]) -> InputErr
                 f"{path}: expected latencies in milliseconds in a column 'latency_ms', found {other!r}. Convert the "
                 "values to milliseconds and rename the column."
             )
-    close = difflib.get_close_matches(name, columns, n=1, cutoff=0.5)
-    rename = f" Is it {close[0]!r}? Then rename that." if close else ""
+    hint = did_you_mean(name, columns)
+    rename = f"{hint} Then rename that." if hint else ""
     return InputError(f"{path}: the column {name!r} is missing; found: {listed(columns)}.{rename}")
 
 
@@ -233,14 +232,11 @@ def write_latencies(
 ) -> Path:
     """Write latencies as CSV, atomically: one row per measurement, numbers in full precision."""
     space = get_space(space_name)
-    out = io.StringIO()
-    out.write(f"# space: {space_name}\n")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["arch", "latency_ms", "device"])
+    rows = []
     for arch, row in zip(archs, values_ms, strict=True):
         text = space.to_str(arch)
-        writer.writerows([text, repr(float(v)), d] for d, v in zip(devices, row, strict=True) if np.isfinite(v))
-    return files.write_text(path, out.getvalue())
+        rows += ([text, float(v), d] for d, v in zip(devices, row, strict=True) if np.isfinite(v))
+    return write_csv(path, space_name, ["arch", "latency_ms", "device"], rows)
 
 
 def accuracy_rows(

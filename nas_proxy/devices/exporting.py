@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nas_proxy import files
+from nas_proxy.datasets.csv_rows import csv_lines, csv_text
 from nas_proxy.datasets.csv_table import read_archs
 from nas_proxy.errors import InputError
 from nas_proxy.spaces import SearchSpace, get_space, space_text
@@ -18,11 +18,7 @@ from nas_proxy.spaces import SearchSpace, get_space, space_text
 __all__ = ["export_onnx"]
 
 CSV_NAME = "latencies.csv"
-_HEAD = """\
-# space: {space}
-# latency_ms: median over many runs, in milliseconds, batch {batch_size}
-arch,file,latency_ms
-"""
+_UNIT = "latency_ms: median over many runs, in milliseconds, batch {}"
 
 
 def export_onnx(
@@ -66,7 +62,7 @@ def export_onnx(
         before = (
             table.read_text(encoding="utf-8")
             if table.exists()
-            else _HEAD.format(space=space_text(space), batch_size=batch_size)
+            else csv_text(space_text(space), ("arch", "file", "latency_ms"), (), _UNIT.format(batch_size))
         )
         return files.write_text(table, _with_rows(before, names))
     except OSError as error:
@@ -75,12 +71,9 @@ def export_onnx(
 
 def _with_rows(text: str, names: Mapping[str, str]) -> str:
     """The CSV with a row to fill in for each architecture, in the columns it has by now."""
-    out = io.StringIO(text.rstrip() + "\n")
     columns = next(csv.reader(line for line in text.splitlines() if line.strip() and not line.startswith("#")))
-    out.seek(0, io.SEEK_END)
-    writer = csv.DictWriter(out, columns, restval="", extrasaction="ignore", lineterminator="\n")
-    writer.writerows({"arch": arch, "file": name} for arch, name in names.items())
-    return out.getvalue()
+    rows = ({"arch": arch, "file": name} for arch, name in names.items())
+    return text.rstrip() + "\n" + csv_lines([row.get(column) for column in columns] for row in rows)
 
 
 def _file_name(space: SearchSpace, arch: str, batch_size: int) -> str:

@@ -7,9 +7,7 @@ the file's own is refused.
 
 from __future__ import annotations
 
-import csv
 import datetime
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ import filelock
 
 from nas_proxy import cache, files
 from nas_proxy.datasets import LatencyTable
+from nas_proxy.datasets.csv_rows import csv_lines, csv_text
 from nas_proxy.devices._base import Device, get_device
 from nas_proxy.devices._fan_out import Workers
 from nas_proxy.devices._machine import governor
@@ -75,9 +74,9 @@ def measure(
             on_progress(len(wanted) - len(todo), len(wanted))
         results = workers.latencies(device, space, todo, description)
         for count, (index, result) in enumerate(results, start=len(wanted) - len(todo) + 1):
-            header = _csv_line(_columns(result))
-            text = text or f"# space: {space_text(space)}\n{header}"
-            if header not in text:
+            columns = _columns(result)
+            text = text or csv_text(space_text(space), columns, ())
+            if (header := csv_lines([columns])) not in text:
                 raise InputError(f"{path}: expected the columns {header.strip()}. Measure into another file.")
             text += _row(space.to_str(todo[index]), device, result)
             with _writable(path):
@@ -95,15 +94,9 @@ def _columns(result: LatencyResult) -> list[str]:
     return ["arch", "latency_ms", "device", *(name for name in others if name != "latency_ms")]
 
 
-def _csv_line(cells: list[Any]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(cells)
-    return out.getvalue()
-
-
 def _row(arch: str, device: Device, result: LatencyResult) -> str:
     given = {"arch": arch, "device": device.name}
-    return _csv_line([given.get(column) or getattr(result, column) for column in _columns(result)])
+    return csv_lines([[given.get(column) or getattr(result, column) for column in _columns(result)]])
 
 
 def _continue(path: Path, space: SearchSpace, device: Device) -> tuple[str, set[str]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nas_proxy import files
+from nas_proxy.datasets.csv_rows import write_csv
 from nas_proxy.devices.results import LayerCost, PipelineStage, Variant
 from nas_proxy.errors import InputError, UnknownNameError
 
@@ -132,16 +131,14 @@ class FinalistTable:
         names = list(dict.fromkeys(variant.name for finalist in self for variant in finalist.variants))
         plain = ["arch", "target", "latency_ms", "energy_mj", "throughput_per_s", "utilization"]
         more = [f"{name}_{what}" for name in names for what in ("latency_ms", "energy_mj")]
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow([*plain, "low_ms", "high_ms", *more, "evaluations", "cpu_s"])
+        rows = []
         for finalist in self:
             variants = {variant.name: variant for variant in finalist.variants}
             cells = [getattr(variants.get(n), what, None) for n in names for what in ("latency_ms", "energy_mj")]
             interval = finalist.interval_ms or (None, None)
             own = [getattr(finalist, column) for column in plain]
-            writer.writerow([*own, *interval, *cells, finalist.evaluations, finalist.cpu_s])
-        return files.write_text(path, f"# space: {self.space}\n{out.getvalue()}")
+            rows.append([*own, *interval, *cells, finalist.evaluations, finalist.cpu_s])
+        return write_csv(path, self.space, [*plain, "low_ms", "high_ms", *more, "evaluations", "cpu_s"], rows)
 
     def to_json(self, path: str | Path) -> Path:
         """Everything, as ``dataclasses.asdict``."""

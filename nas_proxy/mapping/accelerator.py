@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, did_you_mean
 from nas_proxy.mapping.layer import DIMS, TENSORS, Layer
 from nas_proxy.schema import Spec
 
@@ -22,9 +21,7 @@ LEVELS = ("RF", "GLB", "DRAM")
 def _one_of(what: str, known: tuple[str, ...]) -> Any:
     def check(value: Any) -> Any:
         if isinstance(value, str) and value not in known:
-            close = difflib.get_close_matches(value.upper(), known, n=1, cutoff=0.3)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(f"unknown {what} {value!r}.{hint} Known: {', '.join(known)}.")
+            raise ValueError(f"unknown {what} {value!r}.{did_you_mean(value, known)} Known: {', '.join(known)}.")
         return value
 
     return BeforeValidator(check)
@@ -143,9 +140,8 @@ class Accelerator(Spec):
     def _levels_known(cls, data: Any) -> Any:
         for name in data.get("levels") or () if isinstance(data, dict) else ():
             if name not in LEVELS:
-                close = difflib.get_close_matches(str(name).upper(), LEVELS, n=1, cutoff=0.3)
-                hint = f" Did you mean {close[0]!r}?" if close else ""
-                raise ValueError(f"unknown level {name!r} in 'levels'.{hint} Known: {', '.join(LEVELS)}.")
+                hint, known = did_you_mean(name, LEVELS), ", ".join(LEVELS)
+                raise ValueError(f"unknown level {name!r} in 'levels'.{hint} Known: {known}.")
         return data
 
     @model_validator(mode="after")

@@ -7,10 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
-from rich.markup import escape
-from rich.table import Table
 
 from nas_proxy import files
 from nas_proxy.devices import get_device, measure
@@ -19,7 +15,8 @@ from nas_proxy.ranking.pareto import pareto_front, recommended
 from nas_proxy.report import Check
 from nas_proxy.search import Evaluated
 from nas_proxy.search.settings import SearchSettings
-from nas_proxy.terminal.progress import show_progress
+from nas_proxy.terminal.console import Terminal
+from nas_proxy.terminal.search import checks_page
 
 __all__ = ["evaluate", "finalists_of"]
 
@@ -44,7 +41,7 @@ def finalists_of(
     return list(found.values())
 
 
-def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: Path, console: Console) -> None:
+def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: Path, terminal: Terminal) -> None:
     """Evaluate finalists on every target that is a device; of a table, only what it holds is known.
 
     ``checks.json`` says what the predictions were worth, ``finalists.json`` and ``.csv`` how fast each can be made.
@@ -55,7 +52,7 @@ def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: P
     checks = []
     for name, device in devices.items():
         path = folder / "measurements" / f"{name}-finalists.csv"
-        with show_progress(f"finalists on {name}") as on_progress:
+        with terminal.progress(f"finalists on {name}") as on_progress:
             table = measure(device, space, archs, path, on_progress=on_progress)
         true_ms = table.latency_ms(device.name)[table.rows(archs)]
         checks.append(_check(name, finalists, true_ms, settings.limits_ms.get(name)))
@@ -63,17 +60,17 @@ def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: P
     if not checks:
         return
     from nas_proxy.finalists import evaluate_finalists  # brings the simulators, half a second
-    from nas_proxy.terminal.finalists import show
+    from nas_proxy.terminal.finalists import finalists_page
 
     files.write_json(folder / "checks.json", [asdict(check) for check in checks])
-    console.print(Group(*map(_render, checks)))
+    terminal.show(checks_page(checks))
     if not (optimised := [device for device in devices.values() if not device.known_only]):
         return
-    with show_progress("optimising finalists") as on_progress:
+    with terminal.progress("optimising finalists") as on_progress:
         table = evaluate_finalists(archs, optimised, space=space, measure_seconds=_MEASURE_S, on_progress=on_progress)
     table.to_json(folder / "finalists.json")
     table.to_csv(folder / "finalists.csv")
-    console.print(show(table))
+    terminal.show(finalists_page(table))
 
 
 def _check(target: str, finalists: Sequence[Evaluated], true_ms: np.ndarray, limit_ms: float | None) -> Check:
@@ -92,25 +89,3 @@ def _check(target: str, finalists: Sequence[Evaluated], true_ms: np.ndarray, lim
         chosen=None if chosen is None else archs[chosen],
         best=None if best is None else archs[best],
     )
-
-
-def _render(check: Check) -> Group:
-    table = Table(title=f"{escape(check.target)}: predicted and found", box=SIMPLE_HEAD)
-    for heading in ("accuracy", "predicted [ms]", "found [ms]"):
-        table.add_column(escape(heading), justify="right")
-    table.add_column("architecture", overflow="fold")
-    rows = zip(check.accuracy, check.predicted_ms, check.true_ms, check.archs, strict=True)
-    for accuracy, predicted, true, arch in sorted(rows, key=lambda row: row[1]):
-        table.add_row(f"{accuracy:.2f}", f"{predicted:.3g}", f"{true:.3g}", escape(arch))
-    return Group(table, escape(_verdict(check)))
-
-
-def _verdict(check: Check) -> str:
-    tau = "" if check.kendall_tau is None else f"Kendall's tau of these {check.kendall_tau:.2f}. "
-    if check.chosen is None:
-        return f"{tau}No finalist is predicted to keep the limit."
-    if check.chosen == check.best:
-        return f"{tau}The recommended network is the best of them: {check.chosen}"
-    if check.best is None:
-        return f"{tau}None of them keeps the limit in truth: lower the limit to leave room for the error of prediction."
-    return f"{tau}By what was found, {check.best} is the one to take, not {check.chosen}."

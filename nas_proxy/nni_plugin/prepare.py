@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from nas_proxy import files
-from nas_proxy.ranking.from_csv import Adapted, quality_table
+from nas_proxy.datasets.csv_rows import write_csv
+from nas_proxy.ranking.from_csv import Adapted
 from nas_proxy.search import SearchEngine
 from nas_proxy.search.latency_models import LatencyModels, prepare
 from nas_proxy.search.settings import SearchSettings
 from nas_proxy.spaces import space_text
+from nas_proxy.terminal.console import Terminal
+from nas_proxy.terminal.ranking import quality_page
 
 __all__ = ["prepare_shown", "write_models"]
 
 
-def prepare_shown(settings: SearchSettings, folder: Path, console: Console) -> LatencyModels:
+def prepare_shown(settings: SearchSettings, folder: Path, terminal: Terminal) -> LatencyModels:
     """Measure or load, fit and adapt, with progress; show how well each target's ranking is known.
 
     Raises:
         InputError: see :func:`~nas_proxy.search.latency_models.prepare`; or no candidate can meet the limits.
     """
-    tasks: dict[str, TaskID] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-
-        def on_progress(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = progress.add_task(f"measuring {name}", total=total)
-            progress.update(tasks[name], completed=done)
-
-        models = prepare(settings, folder, on_progress)
+    with terminal.bars() as bar:
+        models = prepare(settings, folder, lambda name, done, total: bar(f"measuring {name}", done, total))
     SearchEngine(models.space, models.targets, settings.limits_ms, seed=settings.seed)  # refuses impossible limits
     [proxy] = models.samples["proxy"].devices
-    console.print(quality_table([Adapted(name, proxy, model) for name, model in models.targets.items()]))
+    terminal.show(quality_page([Adapted(name, proxy, model) for name, model in models.targets.items()]))
     for name, limit_ms in settings.limits_ms.items():
-        console.print(f"[bold]{escape(name)}[/]: only candidates predicted at or below {limit_ms:g} ms are trained")
+        terminal.say(f"{name}: only candidates predicted at or below {limit_ms:g} ms are trained")
     return models
 
 
@@ -57,12 +47,7 @@ def write_models(models: LatencyModels, folder: Path) -> None:
     if not models.space.enumerable:
         return
     archs = models.space.enumerate()
-    text = io.StringIO()
-    text.write(f"# space: {space_text(models.space)}\n")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arch", *(f"predicted_latency_ms_{name}" for name in models.targets)])
+    columns = ["arch", *(f"predicted_latency_ms_{name}" for name in models.targets)]
     predicted = np.stack([model.predict(archs) for model in models.targets.values()], axis=1)
-    writer.writerows(
-        [models.space.to_str(arch), *map(repr, row)] for arch, row in zip(archs, predicted.tolist(), strict=True)
-    )
-    files.write_text(folder / "predictions.csv", text.getvalue())
+    rows = ([models.space.to_str(arch), *row] for arch, row in zip(archs, predicted.tolist(), strict=True))
+    write_csv(folder / "predictions.csv", space_text(models.space), columns, rows)

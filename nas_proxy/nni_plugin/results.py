@@ -1,25 +1,22 @@
-"""What a search found: the Pareto front as a table, a CSV and a plot."""
+"""What a search found: the Pareto front, a CSV and a plot."""
 
 from __future__ import annotations
 
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from nas_proxy import files
+from nas_proxy.datasets import csv_rows
 from nas_proxy.errors import from_extra
 from nas_proxy.ranking.pareto import non_dominated
 from nas_proxy.search import Evaluated
 from nas_proxy.spaces import SearchSpace, space_text
 
-__all__ = ["front_of", "front_table", "write_csv", "write_plot"]
+__all__ = ["front_of", "write_csv", "write_plot"]
 
 
 def front_of(
@@ -32,32 +29,17 @@ def front_of(
     return sorted((results[i] for i in non_dominated(costs)), key=lambda result: result.latency_ms[targets[0]])
 
 
-def front_table(front: Sequence[Evaluated], targets: Sequence[str]) -> Table:
-    """The front for the terminal."""
-    table = Table(title="Pareto front: accuracy against predicted latency", box=SIMPLE_HEAD)
-    table.add_column("accuracy", justify="right")
-    for name in targets:
-        table.add_column(escape(f"{name} [ms]"), justify="right")
-    table.add_column("architecture", overflow="fold")
-    for result in front:
-        latencies = (f"{result.latency_ms[name]:.3g}" for name in targets)
-        table.add_row(f"{result.accuracy:.2f}", *latencies, escape(result.arch))
-    return table
-
-
 def write_csv(
     path: Path, space: SearchSpace, results: Sequence[Evaluated], front: Sequence[Evaluated], targets: Sequence[str]
 ) -> Path:
     """All results, in the order they came, with a column that says which are on the front."""
     on_front = {result.arch for result in front}
-    text = io.StringIO()
-    text.write(f"# space: {space_text(space)}\n")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["arch", "accuracy", *(f"predicted_latency_ms_{name}" for name in targets), "on_front"])
+    columns = ["arch", "accuracy", *(f"predicted_latency_ms_{name}" for name in targets), "on_front"]
+    rows = []
     for result in results:
-        latencies = [repr(result.latency_ms[name]) for name in targets]
-        writer.writerow([result.arch, repr(result.accuracy), *latencies, int(result.arch in on_front)])
-    return files.write_text(path, text.getvalue())
+        latencies = [result.latency_ms[name] for name in targets]
+        rows.append([result.arch, result.accuracy, *latencies, int(result.arch in on_front)])
+    return csv_rows.write_csv(path, space_text(space), columns, rows)
 
 
 def write_plot(

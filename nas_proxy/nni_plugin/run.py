@@ -11,9 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
 from nas_proxy import files, resources
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin import compat, conclude
@@ -24,10 +21,12 @@ from nas_proxy.nni_plugin.manager import Manager, require_port
 from nas_proxy.nni_plugin.ports import free_port, starting_alone
 from nas_proxy.nni_plugin.prepare import prepare_shown, write_models
 from nas_proxy.nni_plugin.remote import require_ready, tunnels
-from nas_proxy.nni_plugin.results import front_of, front_table, write_csv, write_plot
+from nas_proxy.nni_plugin.results import front_of, write_csv, write_plot
 from nas_proxy.nni_plugin.watch import watch
 from nas_proxy.report import write_report
 from nas_proxy.search.session import failures_in, require_same, results_in
+from nas_proxy.terminal.console import Terminal
+from nas_proxy.terminal.search import front_page
 
 __all__ = ["Options", "resume", "start"]
 
@@ -42,7 +41,7 @@ class Options:
     expose: bool = False
 
 
-def start(config: str | Path, folder: Path | None, options: Options, console: Console) -> Path:
+def start(config: str | Path, folder: Path | None, options: Options, terminal: Terminal) -> Path:
     """Run an experiment, by the name of a shipped configuration or the path of your own, in a new folder.
 
     Returns:
@@ -62,10 +61,10 @@ def start(config: str | Path, folder: Path | None, options: Options, console: Co
     files.write_bytes(run.path / "config.yml", experiment.path.read_bytes())
     experiment.placed_in(run.path)
     run.record = Record(experiment.path.stem)
-    return resume(run.path, options, console)
+    return resume(run.path, options, terminal)
 
 
-def resume(folder: Path, options: Options, console: Console) -> Path:
+def resume(folder: Path, options: Options, terminal: Terminal) -> Path:
     """Go on with a run wherever it stopped: measurements are kept, finished candidates are not trained again.
 
     Raises:
@@ -75,16 +74,16 @@ def resume(folder: Path, options: Options, console: Console) -> Path:
     compat.require_nni()
     run = RunFolder(folder)
     with run.claimed(), _terminated_as_interrupted():
-        console.print(f"run folder: [bold]{escape(str(run.path))}[/]", highlight=False, soft_wrap=True)
+        terminal.say(f"run folder: {run.path}")
         experiment = Experiment.read(run.experiment)
         if experiment.settings.folder != str(run.path):  # the folder was moved or copied since
             experiment = experiment.placed_in(run.path)
-        models = prepare_shown(experiment.settings, run.path, console)
+        models = prepare_shown(experiment.settings, run.path, terminal)
         if (state := run.state.read()) is not None:
             require_same(state, models.evidence)  # the tuner would refuse it too, but only after NNI started trials
         write_models(models, run.path)
-        failure = None if _is_over(state, experiment) else _search(run, experiment, options, console)
-        _report(run, experiment, failure, console)
+        failure = None if _is_over(state, experiment) else _search(run, experiment, options, terminal)
+        _report(run, experiment, failure, terminal)
     return run.path
 
 
@@ -93,7 +92,7 @@ def _is_over(state: Mapping[str, Any] | None, experiment: Experiment) -> bool:
     return len(results_in(state)) + len(failures_in(state)) >= experiment.trials
 
 
-def _search(run: RunFolder, experiment: Experiment, options: Options, console: Console) -> str | None:
+def _search(run: RunFolder, experiment: Experiment, options: Options, terminal: Terminal) -> str | None:
     """The experiment under NNI; returns the first failed trial's words."""
     begun = run.state.read() is not None  # then NNI knows the experiment too: it started the tuner that wrote it
     record = run.record if begun else replace(run.record, experiment_id=_new_id())
@@ -108,17 +107,17 @@ def _search(run: RunFolder, experiment: Experiment, options: Options, console: C
                 Manager.started(experiment, port, record.experiment_id, resume=begun, expose=options.expose)
             )
         run.record = replace(record, manager_pid=manager.process.pid)
-        console.print(f"NNI: http://127.0.0.1:{port} (experiment {record.experiment_id})", highlight=False)
+        terminal.say(f"NNI: http://127.0.0.1:{port} (experiment {record.experiment_id})")
         try:
-            return watch(manager, run.state, experiment.trials, console)
+            return watch(manager, run.state, experiment.trials, terminal)
         except InterruptedExperimentError as error:
             raise InterruptedExperimentError(f"{error} Nothing finished is lost. {run.how_to_resume}") from None
         except KeyboardInterrupt:
-            console.print(f"stopping; nothing finished is lost. {run.how_to_resume}", highlight=False, soft_wrap=True)
+            terminal.warn(f"stopping; nothing finished is lost. {run.how_to_resume}")
             raise
 
 
-def _report(run: RunFolder, experiment: Experiment, failure: str | None, console: Console) -> None:
+def _report(run: RunFolder, experiment: Experiment, failure: str | None, terminal: Terminal) -> None:
     state = run.state.read()
     results, failures = results_in(state), failures_in(state)
     said = f"{failures[0].arch}: {failures[0].reason}\n{failure or ''}" if failures else (failure or "nothing")
@@ -127,20 +126,20 @@ def _report(run: RunFolder, experiment: Experiment, failure: str | None, console
     settings = experiment.settings
     targets = list(settings.targets)
     front = front_of(results, targets, settings.limits_ms)
-    console.print(front_table(front, targets))
+    terminal.show(front_page(front, targets))
     table = write_csv(run.path / "results.csv", settings.make_space(), results, front, targets)
     plot = write_plot(run.path / "front.png", results, targets, settings.limits_ms, run.record.name)
     if failures:
-        console.print(f"[yellow]{len(failures)} trial(s) failed. The first:[/] {escape(said)}", highlight=False)
-    console.print(f"{len(results)} candidates trained: {table}, {plot}", highlight=False, soft_wrap=True)
+        terminal.warn(f"{len(failures)} trial(s) failed. The first: {said}")
+    terminal.say(f"{len(results)} candidates trained: {table}, {plot}")
     chosen = conclude.finalists_of(results, targets, settings.limits_ms, settings.finalists)
     if chosen:
         try:
-            conclude.evaluate(settings, chosen, run.path, console)
+            conclude.evaluate(settings, chosen, run.path, terminal)
         except InputError as error:  # the search is done all the same, and its report worth having
-            console.print(f"[yellow]the finalists could not be evaluated:[/] {escape(str(error))}", highlight=False)
+            terminal.warn(f"the finalists could not be evaluated: {error}")
     page = write_report(run.path, run.path / "report.html")
-    console.print(f"report: [bold]{escape(str(page))}[/]", highlight=False, soft_wrap=True)
+    terminal.say(f"report: {page}")
 
 
 def _check_trial_command(experiment: Experiment) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import requests
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from nas_proxy.nni_plugin.candidate import Candidate
 from nas_proxy.nni_plugin.client import Trial
@@ -16,6 +14,7 @@ from nas_proxy.nni_plugin.errors import ExperimentError, InterruptedExperimentEr
 from nas_proxy.nni_plugin.manager import Manager
 from nas_proxy.search.session import failures_in, results_in
 from nas_proxy.search.state import StateFile
+from nas_proxy.terminal.console import Terminal
 
 __all__ = ["watch"]
 
@@ -25,7 +24,7 @@ _ABSENCE = 4  # polls without a tuner that was seen before
 _SETTLE_S = 15.0
 
 
-def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> str | None:
+def watch(manager: Manager, state: StateFile, trials: int, terminal: Terminal) -> str | None:
     """Show progress until the experiment is done; returns the first failed trial's standard error, if one failed.
 
     Raises:
@@ -35,8 +34,8 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
     silent = absent = 0
     patience = _SILENCE
     allowed = trials
-    with _progress(console) as progress:
-        task = progress.add_task("searching", total=trials, note="NNI starts")
+    with terminal.bars() as bar:
+        bar("searching", 0, trials, "NNI starts")
         while True:
             if not manager.alive:
                 code = manager.process.returncode
@@ -62,7 +61,7 @@ def watch(manager: Manager, state: StateFile, trials: int, console: Console) -> 
                 time.sleep(_POLL_S)
                 continue
             succeeded, failed = sum(job.status == "SUCCEEDED" for job in jobs), sum(job.failed for job in jobs)
-            progress.update(task, completed=succeeded + failed, note=_note(state.read(), failed))
+            bar("searching", succeeded + failed, trials, _note(state.read(), failed))
             if status == "ERROR":
                 raise ExperimentError("\n".join(manager.client.tuner_errors() or errors))
             if status in {"STOPPING", "STOPPED"}:
@@ -93,14 +92,3 @@ def _note(state: dict[str, Any] | None, failed: int) -> str:
     results = results_in(state)
     best = f"best {max(result.accuracy for result in results):.2f}" if results else "first candidates in training"
     return best + (f", {failed} failed" if failed else "")
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-        console=console,
-    )

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from pathlib import Path
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
 
 from nas_proxy import files
 from nas_proxy.datasets import AccuracyTable, LatencyTable
+from nas_proxy.datasets.csv_rows import write_csv
 from nas_proxy.errors import InputError
 from nas_proxy.ranking.fleet import Demand, Fleet, recommend_fleet
 from nas_proxy.ranking.from_csv import candidates, fit_one
 from nas_proxy.spaces import SearchSpace, space_text
 
-__all__ = ["fleet_csv", "fleet_table", "share", "write_fleet"]
-
-_SHOWN = 10
+__all__ = ["fleet_csv", "share", "write_fleet"]
 
 
 def share(text: str) -> float:
@@ -78,14 +71,11 @@ def write_fleet(path: Path, fleet: Fleet, space: SearchSpace) -> Path:
     numbers = ("limit_ms", "predicted_latency_ms", "low_ms", "high_ms", "kendall_tau", "tau_low", "tau_high")
     columns = (fleet.limit_ms, fleet.latency_ms, fleet.low_ms, fleet.high_ms)
     columns = np.column_stack([*columns, fleet.kendall_tau, fleet.tau_low, fleet.tau_high])
-    out = io.StringIO()
-    out.write(f"# space: {space_text(space)}\n")
-    writer = csv.writer(out, lineterminator="\n")
     heading = ("device", "arch", "accuracy", *numbers, "measured", "shared_arch", "shared_latency_ms", "doubts")
-    writer.writerow(heading)
+    rows = []
     for i, device in enumerate(fleet.devices):
         best, shared = int(fleet.best[i]), fleet.shared[fleet.group[i]] if fleet.group[i] >= 0 else -1
-        writer.writerow([
+        rows.append([
             device,
             text[best] if best >= 0 else "",
             f"{fleet.accuracy[best]:g}" if fleet.accuracy is not None and best >= 0 else "",
@@ -95,38 +85,4 @@ def write_fleet(path: Path, fleet: Fleet, space: SearchSpace) -> Path:
             f"{fleet.shared_latency_ms[i]:.6g}" if shared >= 0 else "",
             "; ".join(fleet.doubts[i]),
         ])  # fmt: skip
-    return files.write_text(path, out.getvalue())
-
-
-def fleet_table(fleet: Fleet, space: SearchSpace, within: float) -> Group:
-    """The networks that serve the fleet, and the doubtful devices, to print."""
-    served, doubtful = np.bincount(fleet.group[fleet.group >= 0], minlength=len(fleet.shared)), fleet.doubts
-    order = np.argsort(-served, kind="stable")[:_SHOWN]
-    few, doubts = len(fleet.shared), sum(map(bool, doubtful))
-    title = f"{_counted(few, 'network serves', 'networks serve')} {served.sum()} of {len(fleet.devices)} devices"
-    if not few:
-        title = f"no network serves any of {_counted(len(fleet.devices), 'device', 'devices')}"
-    table = Table(title=f"{title}, within {100 * within:g} % of each one's best", box=SIMPLE_HEAD)
-    for heading in ("devices", *(["accuracy [%]"] if fleet.accuracy is not None else []), "architecture"):
-        table.add_column(escape(heading), overflow="fold")
-    for i in order:
-        network = fleet.shared[i]
-        percent = [f"{fleet.accuracy[network]:.2f}"] if fleet.accuracy is not None else []
-        table.add_row(str(served[i]), *percent, escape(space.to_str(fleet.candidates[network])))
-    tau = fleet.kendall_tau[np.isfinite(fleet.kendall_tau)]
-    lines = [f"and {_counted(few - _SHOWN, 'network', 'networks')} more"] if few > _SHOWN else []
-    if few > 1:
-        lines.append(f"fewer than {_counted(fleet.fewest, 'network', 'networks')} cannot serve them")
-        lines[-1] += f"; that {few} do is an upper bound" if fleet.fewest < few else ""
-    lines += [
-        f"Kendall's tau expected: median {np.median(tau):.3f}, of one in ten below {np.quantile(tau, 0.1):.3f}",
-        _counted(doubts, "device is doubtful", "devices are doubtful") + (":" if doubts else ""),
-    ]
-    shown = [i for i, reasons in enumerate(doubtful) if reasons][:_SHOWN]
-    lines += [f"  [bold]{escape(fleet.devices[i])}[/]: {escape('; '.join(doubtful[i]))}" for i in shown]
-    lines += [f"  and {doubts - _SHOWN} more"] if doubts > _SHOWN else []
-    return Group(table, *lines)
-
-
-def _counted(n: int, one: str, several: str) -> str:
-    return f"{n} {one if n == 1 else several}"
+    return write_csv(path, space_text(space), heading, rows)

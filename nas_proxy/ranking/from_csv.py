@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +9,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
 
 from nas_proxy import files, ties
 from nas_proxy.datasets import AccuracyTable, LatencyTable
+from nas_proxy.datasets.csv_rows import write_csv
 from nas_proxy.datasets.csv_table import read_archs
 from nas_proxy.errors import InputError, listed, naming
 from nas_proxy.ranking.pareto import pareto_front
@@ -33,10 +28,7 @@ __all__ = [
     "candidates",
     "fit_csv",
     "fit_one",
-    "quality_note",
-    "quality_table",
     "rank_csv",
-    "ranking_table",
     "write_predictions",
     "write_to_measure",
 ]
@@ -112,7 +104,7 @@ def write_to_measure(path: Path, space: SearchSpace, archs: Sequence[Any]) -> Pa
     """
     if path.exists():
         raise InputError(f"{path} exists and may hold measurements: give another name, or move it away.")
-    return _write(path, space, ("arch", "latency_ms"), ([space.to_str(arch), ""] for arch in archs))
+    return write_csv(path, space_text(space), ("arch", "latency_ms"), ([space.to_str(arch), ""] for arch in archs))
 
 
 def write_predictions(path: Path, adapted: Sequence[Adapted], archs: Sequence[Any]) -> Path:
@@ -125,8 +117,8 @@ def write_predictions(path: Path, adapted: Sequence[Adapted], archs: Sequence[An
     columns = [column for each in adapted for column in each.model.predict(archs, return_std=True)]
     heading = [f"{what}_latency_ms_{each.target}" for each in adapted for what in ("predicted", "std")]
     space = adapted[0].model.proxy.space
-    rows = zip(map(space.to_str, archs), *(map(repr, column.tolist()) for column in columns), strict=True)
-    return _write(path, space, ("arch", *heading), rows)
+    rows = zip(map(space.to_str, archs), *(column.tolist() for column in columns), strict=True)
+    return write_csv(path, space_text(space), ("arch", *heading), rows)
 
 
 @dataclass(frozen=True)
@@ -168,51 +160,3 @@ def rank_csv(
         order = pareto_front(percent, model.predict(pool))
     found = [pool[i] for i in order]
     return Ranking(adapted, found, model.predict(found), None if percent is None else percent[order])
-
-
-def ranking_table(ranking: Ranking, top: int) -> Table:
-    """The first ``top`` of a ranking, to print."""
-    what = "fastest" if ranking.accuracy is None else "Pareto front"
-    space = ranking.adapted.model.proxy.space
-    on = escape(ranking.adapted.target)
-    table = Table(title=f"{what} on {on}: {min(top, len(ranking.archs))} of {len(ranking.archs)}")
-    for heading in ("predicted [ms]", *(["accuracy [%]"] if ranking.accuracy is not None else []), "architecture"):
-        table.add_column(escape(heading), overflow="fold")
-    for i, arch in enumerate(ranking.archs[:top]):
-        percent = [] if ranking.accuracy is None else [f"{ranking.accuracy[i]:.2f}"]
-        table.add_row(f"{ranking.latency_ms[i]:.4g}", *percent, escape(space.to_str(arch)))
-    return table
-
-
-def quality_note(adapted: Adapted) -> str:
-    """What a target's ranking rests on and is worth, in words, to print."""
-    quality = adapted.model.monotonicity
-    low, high = quality.interval
-    return (
-        f"by the proxy {escape(adapted.proxy)} and {quality.n} measurements; Kendall's tau expected: "
-        f"{quality.kendall_tau:.3f} (90 % interval {low:.2f} to {high:.2f}), {quality.verdict}"
-    )
-
-
-def quality_table(adapted: Sequence[Adapted]) -> Group:
-    """What each target's ranking is worth, to print."""
-    table = Table(title="how well the predicted rankings will agree with the devices", box=SIMPLE_HEAD)
-    for heading in ("target", "proxy", "measured", "Kendall's tau", "90 % interval", "Spearman"):
-        table.add_column(heading)
-    verdicts = []
-    for each in adapted:
-        quality = each.model.monotonicity
-        low, high = quality.interval
-        numbers = f"{quality.kendall_tau:.3f}", f"{low:.2f} to {high:.2f}", f"{quality.spearman:.3f}"
-        table.add_row(escape(each.target), escape(each.proxy), str(quality.n), *numbers)
-        verdicts.append(f"[bold]{escape(each.target)}[/]: {quality.verdict}")
-    return Group(table, *verdicts)
-
-
-def _write(path: Path, space: SearchSpace, heading: Sequence[str], rows: Any) -> Path:
-    out = io.StringIO()
-    out.write(f"# space: {space_text(space)}\n")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(heading)
-    writer.writerows(rows)
-    return files.write_text(path, out.getvalue())

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 
-from nas_proxy import files
 from nas_proxy.datasets import LatencyTable, load_latencies
+from nas_proxy.datasets.csv_rows import write_csv
 from nas_proxy.datasets.timm import is_timm_benchmark
 from nas_proxy.errors import InputError, listed
 from nas_proxy.ranking.zoo import ZooRanking
@@ -39,11 +37,9 @@ def read_zoo_latencies(path: Path, space: SearchSpace) -> LatencyTable:
 
 def write_zoo(path: Path, ranking: ZooRanking) -> Path:
     """All networks as CSV, fastest first."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows = []
     for network in ranking.networks:
         latencies = (f"{value:.6g}" for value in (network.latency_ms, network.low_ms, network.high_ms))
         top1 = "" if network.top1 is None else network.top1
-        writer.writerow([network.name, network.arch, *latencies, network.measured, top1, network.on_front])
-    return files.write_text(path, text.getvalue())
+        rows.append([network.name, network.arch, *latencies, network.measured, top1, network.on_front])
+    return write_csv(path, None, _COLUMNS, rows)

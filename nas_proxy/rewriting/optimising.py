@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from rich.console import Group
-from rich.table import Table
 
 from nas_proxy import extensions
 from nas_proxy.devices import Device, get_device
 from nas_proxy.devices.paired_speedup import PairedSpeedup
-from nas_proxy.errors import InputError, UnknownNameError
+from nas_proxy.errors import InputError
 from nas_proxy.graph import Subgraph, TensorGraph, from_onnx, save_onnx
 from nas_proxy.rewriting._edit import apply
 from nas_proxy.rewriting._structure import structural_hash
@@ -21,7 +18,7 @@ from nas_proxy.rewriting._verify import verify_edit
 from nas_proxy.rewriting.costs import cost_for, is_cost
 from nas_proxy.rewriting.rewriters import Rewriter, Rewritten
 
-__all__ = ["Optimised", "left_alone", "optimise", "render", "rewrite_file", "verify_path"]
+__all__ = ["Optimised", "left_alone", "optimise", "rewrite_file", "verify_path"]
 
 _QUANTISED = {"DequantizeLinear", "QuantizeLinear", "DynamicQuantizeLinear"}
 
@@ -126,43 +123,25 @@ def left_alone(graph: TensorGraph) -> dict[str, int]:
     return dict(Counter(names).most_common())
 
 
-def rewrite_file(model: Path, output: Path, target: str, **options) -> Optimised:
+def rewrite_file(
+    model: Path,
+    output: Path,
+    target: str,
+    *,
+    batch: int | None = None,
+    input_shapes: Mapping[str, Sequence[int]] | None = None,
+    **options,
+) -> Optimised:
     """:func:`optimise` a file and write the result to another.
+
+    Args:
+        batch, input_shapes: of inputs that the file leaves open, see :func:`nas_proxy.graph.from_onnx`.
 
     Raises:
         InputError: the file cannot be read as a model, or ``output`` is the model itself.
     """
     if output.resolve() == model.resolve():
         raise InputError(f"{output} is the model itself: choose another file for the result.")
-    batch = options.pop("batch", None)
-    done = optimise(from_onnx(model, batch=batch), target, **options)
+    done = optimise(from_onnx(model, batch=batch, input_shapes=input_shapes), target, **options)
     save_onnx(done.rewritten.graph, output)
     return done
-
-
-def _helps(name: str) -> str:
-    try:
-        return extensions.get("rules", name).helps
-    except UnknownNameError:  # not a rule by itself, but what a rewriter made of several
-        return ""
-
-
-def render(done: Optimised) -> Group:
-    """The substitutions, what they save, and what was checked."""
-    found = done.rewritten
-    table = Table(title=f"{found.rewriter}: {len(found.edits)} substitutions")
-    for heading in ("rule", "times", "what it is for"):
-        table.add_column(heading, justify="right" if heading == "times" else "left")
-    for name, times in found.by_rule.items():
-        table.add_row(name, str(times), _helps(name))
-    notes = [
-        f"cost {found.cost_before:.4g} -> {found.cost_after:.4g} {found.unit} ({found.speedup:.3f} times), "
-        f"{found.evaluations} graphs priced, search ended: {found.stopped}",
-        f"largest relative error of a substitution in float64: {done.error:.1g}" if found.edits else "",
-        f"measured: {done.measured}" if done.measured and not done.refused else "",
-        f"the original is kept: {done.refused}" if done.refused else "",
-    ]
-    if done.unknown:
-        listing = ", ".join(f"{name} ({count})" for name, count in done.unknown.items())
-        notes.append(f"left as they are: {listing}")
-    return Group(*([table] if found.edits else []), "\n".join(filter(None, notes)))

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-
-from rich.box import SIMPLE_HEAD
-from rich.markup import escape
-from rich.table import Table
 
 from nas_proxy import extensions, resources
 from nas_proxy.errors import NasProxyError, UnknownNameError, listed
+from nas_proxy.terminal.tables import Column, Page, Table
 
-__all__ = ["describe", "kinds", "names", "options", "render"]
+__all__ = ["describe", "kinds", "listing_page", "names", "options"]
 
 _FILES: dict[resources.Kind, str] = {
     "configs": "experiments that ship, for `nas-proxy run`",
@@ -62,35 +60,42 @@ def _files(kind: str) -> resources.Kind | None:
     return next((files for files in _FILES if files == kind), None)
 
 
-def render(kind: str | None = None, name: str | None = None) -> Table:
-    """All kinds, the names of one with what each is and its options, or the options of one name, to print."""
-    if kind is not None and name is not None:
-        return _options_table(kind, name)
-    table = Table(box=SIMPLE_HEAD)
-    table.add_column("kind" if kind is None else "name", no_wrap=True)
-    table.add_column("what it is")
+def listing_page(kind: str | None = None, name: str | None = None) -> Page:
+    """All kinds, the names of one with what each is and its options, or the options of one name.
+
+    Raises:
+        UnknownNameError: no such kind, or nothing of that name; the message names the closest.
+    """
     if kind is None:
-        table.add_column("names")
-        for known in kinds():
-            says = _FILES.get(known) or extensions.POINTS[known].says  # pyright: ignore[reportArgumentType, reportCallIssue]
-            table.add_row(escape(known), escape(says), escape(listed(names(known), most=12)))
-        return table
+        columns = [Column("kind", "kind"), Column("description", "what it is"), Column("names", "names", _several)]
+        return Page([Table("kinds", columns, [[known, _says(known), names(known)] for known in kinds()])])
+    if name is not None:
+        return _options_page(kind, name)
+    columns = [Column("name", "name"), Column("description", "what it is")]
+    rows = [[known, describe(kind, known)] for known in names(kind)]
     if _files(kind) is None:
-        table.add_column("options with their defaults")
-    for known in names(kind):
-        row = [known, describe(kind, known), " ".join(options(kind, known))]
-        table.add_row(*map(escape, row[: len(table.columns)]))
-    return table
+        columns.append(Column("options", "options with their defaults", " ".join))
+        rows = [[*row, options(kind, row[0])] for row in rows]
+    return Page([Table(kind, columns, rows)])
 
 
-def _options_table(kind: str, name: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, title=escape(f"{name}: {describe(kind, name)}"), title_justify="left")
-    for heading in ("option", "default", "type", "what it is"):
-        table.add_column(heading)
+def _several(found: Sequence[str]) -> str:
+    return listed(found, most=12)
+
+
+def _says(kind: str) -> str:
+    files = _files(kind)
+    return _FILES[files] if files else extensions.POINTS[kind].says
+
+
+def _options_page(kind: str, name: str) -> Page:
+    headings = ("option", "option"), ("default", "default"), ("type", "type"), ("description", "what it is")
+    title = f"{name}: {describe(kind, name)}"
+    rows = []
     for option in () if _files(kind) else extensions.options(kind, name):
         default = "needed" if option.default is extensions.REQUIRED else str(option).partition("=")[2]
-        table.add_row(*map(escape, (option.name, default, option.kind, option.help)))
-    return table
+        rows.append([option.name, default, option.kind, option.help])
+    return Page([Table("options", [Column(*heading) for heading in headings], rows, title)])
 
 
 def _of_file(path: Path) -> str:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console, Group, RenderableType
-from rich.panel import Panel
-from rich.table import Table
 
 from nas_proxy.errors import from_extra
 from nas_proxy.mapping.accelerator import LEVELS, Accelerator
@@ -15,40 +12,58 @@ from nas_proxy.mapping.cost_model import ENERGY_PARTS, OPERATIONS
 from nas_proxy.mapping.layer import TENSORS, Layer
 from nas_proxy.mapping.mappings import loop_nest
 from nas_proxy.mapping.problem import SearchResult
+from nas_proxy.terminal.tables import Column, Drawing, Page, Table
 
-__all__ = ["render", "save_picture", "show"]
+__all__ = ["mapping_page", "save_picture"]
 
 _BAR = 40
 
 
-def render(layer: Layer, accelerator: Accelerator, result: SearchResult) -> RenderableType:
-    """Everything about the mapping found, for ``rich``."""
+def mapping_page(layer: Layer, accelerator: Accelerator, result: SearchResult) -> Page:
+    """The mapping that was found as a loop nest, its cost, the words it moves and where the energy goes."""
     costs = result.costs
-    cycles, energy = costs.cycles[0], costs.energy_pj[0]
+    cycles, energy = float(costs.cycles[0]), float(costs.energy_pj[0])
     limit = max(range(3), key=lambda level: costs.level_cycles[0, level])
     bound = "computing" if costs.level_cycles[0].max() <= costs.compute_cycles[0] else LEVELS[limit]
-    summary = (
-        f"{layer}: {layer.macs:,} MACs\n"
-        f"{cycles:,.0f} cycles = {cycles / accelerator.clock_mhz / 1e3:.4g} ms, limited by {bound}\n"
-        f"{energy * 1e-6:,.4g} µJ = {energy / layer.macs:.3g} pJ per MAC; EDP {energy * cycles:.4g} pJ·cycles\n"
+    milliseconds = cycles / accelerator.clock_mhz / 1e3
+    summary = [
+        f"{layer}: {layer.macs:,} MACs",
+        f"{cycles:,.0f} cycles = {milliseconds:.4g} ms, limited by {bound}",
+        f"{energy * 1e-6:,.4g} µJ = {energy / layer.macs:.3g} pJ per MAC; EDP {energy * cycles:.4g} pJ·cycles",
         f"utilization {costs.utilization[0]:.1%} of {accelerator.num_pes} PEs ({costs.active_pes[0]:.0f} in use); "
-        f"RF {costs.occupancy[0, 0]:.1%}, GLB {costs.occupancy[0, 1]:.1%} full\n"
-        f"{result.evaluations} evaluations{_known(result)}"
-    )
+        f"RF {costs.occupancy[0, 0]:.1%}, GLB {costs.occupancy[0, 1]:.1%} full",
+        f"{result.evaluations} evaluations{_known(result)}",
+    ]
     if not result.limit_met:
-        summary += f"\n[bold red]limit of {result.max_cycles:,.0f} cycles not met: {cycles:,.0f}[/]"
-    words = Table(title="words moved", title_justify="left")
-    for column in ("", *LEVELS):
-        words.add_column(column, justify="right" if column else "left")
-    for j, tensor in enumerate(TENSORS):
-        for k, operation in enumerate(OPERATIONS if tensor == "O" else OPERATIONS[:2]):
-            words.add_row(f"{tensor} {operation}", *(f"{n:,.0f}" for n in costs.accesses[0, :, j, k]))
-    bars = Table(title="energy", title_justify="left", show_header=False, box=None)
-    for part, energy_part in zip(ENERGY_PARTS, costs.energy_parts_pj[0], strict=True):
-        if energy_part:
-            share = energy_part / energy
-            bars.add_row(part, f"{energy_part * 1e-6:,.4g} µJ", f"{share:.1%}", "█" * max(1, round(_BAR * share)))
-    return Group(Panel(loop_nest(result.mapping), title="mapping", expand=False), summary, words, bars)
+        summary.append(f"limit of {result.max_cycles:,.0f} cycles not met: the best takes {cycles:,.0f}")
+    facts = {"layer": str(layer), "macs": layer.macs, "cycles": cycles, "latency_ms": milliseconds, "bound": bound}
+    facts |= {"energy_pj": energy, "utilization": float(costs.utilization[0]), "evaluations": result.evaluations}
+    nest = loop_nest(result.mapping)
+    facts |= {"limit_met": bool(result.limit_met), "proven": bool(result.proven), "mapping": nest.splitlines()}
+    return Page([Drawing(f"mapping\n{nest}\n"), "\n".join(summary), _words(result), _energy(result)], facts)
+
+
+def _words(result: SearchResult) -> Table:
+    columns = [Column("tensor", ""), *(Column(level, level, ",.0f") for level in LEVELS)]
+    rows = [
+        [f"{tensor} {operation}", *map(float, result.costs.accesses[0, :, j, k])]
+        for j, tensor in enumerate(TENSORS)
+        for k, operation in enumerate(OPERATIONS if tensor == "O" else OPERATIONS[:2])
+    ]
+    return Table("words_moved", columns, rows, "words moved")
+
+
+def _energy(result: SearchResult) -> Table:
+    columns = [
+        Column("part", ""),
+        Column("energy_uj", "µJ", ",.4g"),
+        Column("share", "share", ".1%"),
+        Column("bar", "", lambda share: "█" * max(1, round(_BAR * share)), right=False),
+    ]
+    parts = zip(ENERGY_PARTS, map(float, result.costs.energy_parts_pj[0]), strict=True)
+    total = float(result.costs.energy_pj[0])
+    rows = [[part, energy * 1e-6, energy / total, energy / total] for part, energy in parts if energy]
+    return Table("energy", columns, rows, "energy")
 
 
 def _known(result: SearchResult) -> str:
@@ -98,10 +113,3 @@ def save_picture(layer: Layer, accelerator: Accelerator, result: SearchResult, p
         figure.savefig(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: the picture cannot be written: {error}") from None
-
-
-def show(layer: Layer, accelerator: Accelerator, result: SearchResult, picture: Path | None = None) -> None:
-    """Print the mapping; save the picture where one is wanted."""
-    Console().print(render(layer, accelerator, result))
-    if picture is not None:
-        save_picture(layer, accelerator, result, picture)

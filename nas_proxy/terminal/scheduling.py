@@ -1,64 +1,53 @@
-"""A schedule, to be read by a person."""
+"""A network cut into the stages of a pipeline."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
-from pathlib import Path
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
+from nas_proxy.scheduling.device import PipelineResult
+from nas_proxy.scheduling.scheduled import Scheduled
+from nas_proxy.terminal.tables import Column, Page, Table
 
-from nas_proxy import extensions
-from nas_proxy.graph import TensorGraph, annotate
-from nas_proxy.scheduling.device import PipelineResult, pipeline_device
-from nas_proxy.scheduling.units import PRECISION
-
-__all__ = ["schedule_on"]
+__all__ = ["scheduled_page"]
 
 _BAR = 20
 
 
-def schedule_on(graph: TensorGraph, device: str | Path, scheduler: str | None = None) -> Group:
-    """A network cut into the stages of a pipeline of Edge TPUs: what each runs and how long, and what that gains.
-
-    Args:
-        graph: the network.
-        device: a pipeline's name or YAML file.
-        scheduler: instead of the one that the device's file names.
-
-    Raises:
-        InputError: the device is no pipeline, or the network cannot be scheduled (names the node).
-        UnknownNameError: no such device or scheduler.
-    """
-    pipeline = pipeline_device(device, scheduler)
-    result = pipeline.latency(graph)
-    costs = {cost.node.name: cost for cost in annotate(graph, PRECISION).costs}
-    title = f"{graph.name} on {pipeline.name}" + (f", by {result.scheduler}" if pipeline.devices > 1 else "")
-    table = Table(title=escape(title), box=SIMPLE_HEAD)
-    for heading in ("stage", "operators", "M MACs", "parameters MB", "ms", ""):
-        table.add_column(heading, justify="left" if not heading else "right")
-    for stage, (ms, names) in enumerate(zip(result.stage_ms, result.stage_nodes, strict=True), start=1):
-        macs = sum(costs[name].macs for name in names) / 1e6
-        megabytes = sum(costs[name].parameter_bytes for name in names) / 1e6
-        bar = "█" * round(_BAR * ms / result.bottleneck_ms)
-        table.add_row(str(stage), str(len(names)), f"{macs:,.1f}", f"{megabytes:.2f}", f"{ms:.2f}", bar)
-    lines = [
+def scheduled_page(scheduled: Scheduled) -> Page:
+    """What each stage runs and how long it takes, and what that gains over the compiler and over one device."""
+    result, several = scheduled.result, len(scheduled.result.stage_ms) > 1
+    columns = [
+        Column("stage", "stage"),
+        Column("operators", "operators"),
+        Column("macs", "M MACs", lambda macs: f"{macs / 1e6:,.1f}"),
+        Column("parameter_bytes", "parameters MB", lambda size: f"{size / 1e6:.2f}"),
+        Column("ms", "ms", ".2f"),
+        Column("share_of_slowest", "", lambda share: "█" * round(_BAR * share), right=False),
+        Column("nodes", None),
+    ]
+    stages = zip(
+        result.stage_nodes, scheduled.stage_macs, scheduled.stage_parameter_bytes, result.stage_ms, strict=True
+    )
+    rows = [
+        [number, len(nodes), macs, size, ms, ms / result.bottleneck_ms, list(nodes)]
+        for number, (nodes, macs, size, ms) in enumerate(stages, start=1)
+    ]
+    title = f"{scheduled.network} on {scheduled.device}" + (f", by {result.scheduler}" if several else "")
+    notes = [
         f"{result.throughput_per_s:,.0f} inputs a second; one input takes {result.latency_ms:.2f} ms "
         f"and {result.energy_mj:.2f} mJ"
     ]
-    if pipeline.devices > 1:
-        lines.append(f"slowest stage: {result.bottleneck_ms:.2f} ms, {_proven(result)}")
-        problem = pipeline.problem(graph)
-        compiler = extensions.get("schedulers", "compiler").schedule(problem).bottleneck_ms
-        alone = extensions.get("schedulers", "dp").schedule(replace(problem, stages=1)).bottleneck_ms
-        lines.append(
-            f"throughput: {compiler / result.bottleneck_ms:.2f} x the compiler's (equal shares of parameters), "
-            f"{alone / result.bottleneck_ms:.2f} x one device"
-        )
-    return Group(table, *lines)
+    facts = {"throughput_per_s": result.throughput_per_s, "latency_ms": result.latency_ms}
+    facts |= {"energy_mj": result.energy_mj, "scheduler": result.scheduler}
+    if several:
+        compiler, alone = scheduled.compiler_ms / result.bottleneck_ms, scheduled.alone_ms / result.bottleneck_ms
+        notes += [
+            f"slowest stage: {result.bottleneck_ms:.2f} ms, {_proven(result)}",
+            f"throughput: {compiler:.2f} x the compiler's (equal shares of parameters), {alone:.2f} x one device",
+        ]
+        facts |= {"optimal": result.optimal, "bound_ms": result.bound_ms}
+        facts |= {"throughput_over_compiler": compiler, "throughput_over_one_device": alone}
+    return Page([Table("stages", columns, rows, title), *notes], facts)
 
 
 def _proven(result: PipelineResult) -> str:

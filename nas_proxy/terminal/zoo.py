@@ -1,43 +1,37 @@
-"""A zoo's ranking, to be read by a person."""
+"""Pretrained networks ranked on a device."""
 
 from __future__ import annotations
 
-from rich import box
-from rich.console import Group
-from rich.markup import escape
-from rich.table import Table
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from nas_proxy.ranking.zoo import ZooRanking
 from nas_proxy.spaces.timm_zoo import split
+from nas_proxy.terminal.tables import Column, Page, Table
 
-__all__ = ["zoo_table"]
+__all__ = ["zoo_page"]
 
 
-def zoo_table(ranking: ZooRanking, rows: int) -> Group:
+def zoo_page(ranking: ZooRanking, top: int) -> Page:
     """The accuracy-latency front where accuracies are known, else the fastest networks, and how far to trust them."""
     accurate = any(network.top1 is not None for network in ranking.networks)
-    shown = [network for network in ranking.networks if network.on_front or not accurate]
-    title = "accuracy-latency front" if accurate else "fastest networks"
-    table = Table(title=f"{title}: {min(rows, len(shown))} of {len(shown)}", box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column("pretrained weights" if accurate else "network", overflow="fold")
-    table.add_column("pixels", justify="right")
-    table.add_column("ms per image", justify="right")
-    table.add_column("90 % interval", justify="right")
-    if accurate:
-        table.add_column("top-1 [%]", justify="right")
-    for network in shown[:rows]:
-        interval = "measured" if network.measured else f"{_short(network.low_ms)} to {_short(network.high_ms)}"
-        name, size = split(network.arch)
-        cells = [escape(network.name if accurate else name), str(size), _short(network.latency_ms), interval]
-        table.add_row(*cells, *([] if network.top1 is None else [f"{network.top1:.2f}"]))
-    return Group(table, *_notes(ranking))
-
-
-def _short(latency_ms: float) -> str:
-    return f"{latency_ms:.3g}" if latency_ms < 999.5 else f"{latency_ms:.0f}"
-
-
-def _notes(ranking: ZooRanking) -> list[str]:
+    found = [network for network in ranking.networks if network.on_front or not accurate]
+    columns = [
+        Column("name", "pretrained weights" if accurate else "network"),
+        Column("pixels", "pixels"),
+        Column("ms_per_image", "ms per image", _short, right=True),
+        Column(
+            "interval", "90 % interval", lambda ends: f"{_short(ends[0])} to {_short(ends[1])}" if ends else "measured"
+        ),
+        *([Column("top1", "top-1 [%]", ".2f")] if accurate else []),
+    ]
+    rows = []
+    for network in found[:top]:
+        name, pixels = split(network.arch)
+        interval = [] if network.measured else [network.low_ms, network.high_ms]
+        rows.append([network.name if accurate else name, pixels, network.latency_ms, interval])
+        rows[-1] += [network.top1] if accurate else []
+    title = f"{'accuracy-latency front' if accurate else 'fastest networks'}: {len(rows)} of {len(found)}"
     quality = ranking.monotonicity
     low, high = quality.interval
     notes = [
@@ -47,7 +41,14 @@ def _notes(ranking: ZooRanking) -> list[str]:
     ]
     if ranking.unknown:
         example = ", ".join(ranking.unknown[:3]) + (", ..." if len(ranking.unknown) > 3 else "")
-        notes.append(
-            f"{len(ranking.unknown)} are in no table of costs ({escape(example)}): nas-proxy zoo-trace makes one."
-        )
-    return notes
+        notes.append(f"{len(ranking.unknown)} are in no table of costs ({example}): nas-proxy zoo-trace makes one.")
+    facts = {"ranked": len(ranking.networks), "quality": asdict(quality) | {"verdict": quality.verdict}}
+    return Page([Table("networks", columns, rows, title), *notes], facts | {"unknown": ranking.unknown})
+
+
+def _short(latency_ms: float) -> str:
+    return f"{latency_ms:.3g}" if latency_ms < 999.5 else f"{latency_ms:.0f}"
+
+
+def _interval(ends: Sequence[float]) -> str:
+    return " to ".join(map(_short, ends)) or "measured"

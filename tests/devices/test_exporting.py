@@ -90,7 +90,7 @@ SMALL = ("--space", "nasbench201", "-p", "cells=1", "-p", "channels=4", "-p", "i
 def test_commands(tmp_path, host, run):
     """Export two networks, measure them here, and continue with a third."""
     host("mine")
-    assert "2 networks in" in run("export", "--onnx", *SMALL, "-n", 2, "-o", tmp_path / "out")
+    assert "2 networks in" in run("export", *SMALL, "-n", 2, "-o", tmp_path / "out")
     measure = ("measure", "--device", tmp_path / "mine.yaml", "-o", tmp_path / "proxy.csv")
     assert "2 architectures measured on mine" in run(*measure, "--archs", tmp_path / "out" / "latencies.csv")
     assert "of which search space?" in run(*measure, "-n", 3, code=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import signal
 import subprocess
@@ -20,7 +19,8 @@ from nas_proxy import FinalistTable, evaluate_finalists, get_device, get_space
 from nas_proxy.devices import Workers
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.finalists import Finalist, evaluating
-from nas_proxy.terminal.finalists import show
+from nas_proxy.terminal.console import Terminal
+from nas_proxy.terminal.finalists import finalists_page
 
 SMALL = {"channels": 4, "cells": 1, "image_size": 8}
 QUICK = {"mapper": "random", "evaluations": 40, "rewriting_evaluations": 20}
@@ -237,15 +237,13 @@ def test_a_measured_target(space: Any, tmp_path: Path) -> None:
     assert [variant.name for variant in plain.variants] == ["nothing", "all"]
     assert [variant.name for variant in rewritten.variants] == ["nothing", "rewriting", "all"]
     assert {layer.bound for layer in rewritten.layers} == {"measured"}
-    show(table)
+    finalists_page(table)
 
 
-def test_shown(table: FinalistTable) -> None:
-    from rich.console import Console
-
-    console = Console(width=140, record=True, file=io.StringIO())
-    console.print(show(table))
-    text = console.export_text()
+def test_shown(table: FinalistTable, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    Terminal().show(finalists_page(table))
+    text = capsys.readouterr().out
     for wanted in (*TARGETS, *ARCHS, "mapping", "scheduling", "bound by"):
         assert wanted in text
 

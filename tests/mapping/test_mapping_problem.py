@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 import numpy as np
 import pytest
-from rich.console import Console
 
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.mapping.features import features
@@ -15,7 +12,8 @@ from nas_proxy.mapping.mappers import map_problem
 from nas_proxy.mapping.mappers._memory import Memory
 from nas_proxy.mapping.mappers.clusters import cluster_agents, effects
 from nas_proxy.mapping.problem import BudgetSpentError, Problem
-from nas_proxy.terminal.mapping import render
+from nas_proxy.terminal.console import Terminal
+from nas_proxy.terminal.mapping import mapping_page
 from nas_proxy.testing.mappers import small_accelerator as accelerator
 
 LAYER = Layer(k=16, c=8, p=8, q=8, r=3, s=3)
@@ -81,14 +79,13 @@ def test_a_mapping_within_the_limit_is_better_than_any_beyond_it():
         assert result.value == pytest.approx(np.log(costs.energy_pj[within].min()))
 
 
-def test_a_limit_that_was_not_met_is_said():
+def test_a_limit_that_was_not_met_is_said(capsys):
     problem = Problem(LAYER, accelerator(), "energy", budget=2, max_cycles=2304)
     problem.evaluate(problem.space.sample(np.random.default_rng(0), 1))
     result = problem.result()
     assert not result.limit_met
-    shown = Console(width=120, file=StringIO(), record=True)
-    shown.print(render(LAYER, accelerator(), result))
-    assert f"limit of 2,304 cycles not met: {result.costs.cycles[0]:,.0f}" in shown.export_text()
+    Terminal().show(mapping_page(LAYER, accelerator(), result))
+    assert f"limit of 2,304 cycles not met: the best takes {result.costs.cycles[0]:,.0f}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("counting", ["physical", "timeloop"])

@@ -6,15 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-from rich.console import Console
-
 from nas_proxy.finalists import FinalistTable
-from nas_proxy.nni_plugin.conclude import _verdict, evaluate, finalists_of
-from nas_proxy.report import Check
+from nas_proxy.nni_plugin.conclude import evaluate, finalists_of
 from nas_proxy.search import Evaluated
 from nas_proxy.search.settings import SearchSettings
 from nas_proxy.spaces import get_space, space_text
+from nas_proxy.terminal.console import Terminal
 
 SMALL = {"channels": 4, "cells": 1, "image_size": 8}
 
@@ -39,26 +36,7 @@ def test_finalists_are_the_recommended_networks_of_each_target_and_their_neighbo
     assert finalists_of(found, ["phone"], {}, 0) == []
 
 
-def check(chosen: str | None, best: str | None, tau: float | None = 0.9) -> Check:
-    return Check("phone", ("a", "b"), (1.0, 2.0), (1.0, 2.0), (1.0, 2.0), tau, chosen, best)
-
-
-@pytest.mark.parametrize(
-    ("found", "words"),
-    [
-        (check("a", "a"), r"Kendall's tau of these 0\.90\. The recommended network is the best of them: a"),
-        (check("a", "b", None), "^By what was found, b is the one to take, not a"),
-        (check(None, None), "No finalist is predicted to keep the limit"),
-        (check("a", None), "None of them keeps the limit in truth: lower the limit"),
-    ],
-)
-def test_verdicts(found: Check, words: str) -> None:
-    import re
-
-    assert re.search(words, _verdict(found))
-
-
-def test_finalists_are_evaluated_under_the_names_of_the_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finalists_are_evaluated_under_the_names_of_the_user(tmp_path: Path, monkeypatch, capsys) -> None:
     monkeypatch.setenv("NAS_PROXY_CACHE", str(tmp_path / "cache"))
     space = get_space("nasbench201", **SMALL)
     arguments: dict[str, Any] = {
@@ -76,8 +54,7 @@ def test_finalists_are_evaluated_under_the_names_of_the_user(tmp_path: Path, mon
     found = [Evaluated(arch, 50.0 + i, {"chain": 1.0 + i, "phone": 2.0, "board": 3.0}) for i, arch in enumerate(archs)]
     rows = "".join(f"{arch},{3 + i}\n" for i, arch in enumerate(archs))
     (tmp_path / "board.csv").write_text(f"# space: {space_text(space)}\narch,latency_ms\n{rows}")
-    console = Console(width=200, record=True)
-    evaluate(SearchSettings.read(arguments), found, tmp_path, console)
+    evaluate(SearchSettings.read(arguments), found, tmp_path, Terminal())
     checked, board = json.loads((tmp_path / "checks.json").read_text())
     assert (board["target"], board["true_ms"]) == ("board", [3.0, 4.0, 5.0])  # a table says this much, and no more
     assert checked["target"] == "chain"
@@ -86,6 +63,6 @@ def test_finalists_are_evaluated_under_the_names_of_the_user(tmp_path: Path, mon
     table = FinalistTable.from_json(tmp_path / "finalists.json")
     assert table.targets == ("chain",)
     assert list(table.archs) == archs
-    shown = console.export_text()
+    shown = capsys.readouterr().out
     assert "chain: predicted and found" in shown
     assert "predicted [ms]" in shown

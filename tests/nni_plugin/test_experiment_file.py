@@ -13,13 +13,13 @@ from typing import Any
 
 import psutil
 import pytest
-from rich.console import Console
 
 from nas_proxy import resources
 from nas_proxy.errors import InputError, MissingDependencyError, UnknownNameError
 from nas_proxy.nni_plugin import compat, run
 from nas_proxy.nni_plugin.experiment import Experiment
 from nas_proxy.nni_plugin.folder import Record, RunFolder
+from nas_proxy.terminal.console import Terminal
 
 
 def test_read(toy: Any) -> None:
@@ -131,7 +131,7 @@ def test_sources_are_looked_up_before_anything_is_measured(toy: Any, source: dic
 def test_more_samples_than_the_space_has(toy: Any, change: dict[str, Any], message: str) -> None:
     toy.config["tuner"]["classArgs"] |= change
     with pytest.raises(InputError, match=message):
-        run.start(toy.write(), toy.folder / "run", run.Options(), Console())
+        run.start(toy.write(), toy.folder / "run", run.Options(), Terminal())
     assert not (toy.folder / "run").exists()
 
 
@@ -177,20 +177,20 @@ def test_password_is_refused(toy: Any) -> None:
 
 def test_unknown_configuration() -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'quickstart'"):
-        run.start("quikstart", None, run.Options(), Console())
+        run.start("quikstart", None, run.Options(), Terminal())
 
 
 def test_trial_command_that_cannot_work(toy: Any) -> None:
     toy.config["trialCommand"] = "python -m nas_proxy.trial --evaluator evaluator:evalaute"
     with pytest.raises(InputError, match=r"(?s)trialCommand: .* cannot work: .*evalaute"):
-        run.start(toy.write(), toy.folder / "run", run.Options(), Console())
+        run.start(toy.write(), toy.folder / "run", run.Options(), Terminal())
     assert not (toy.folder / "run").exists()
 
 
 def test_interpreter_that_is_not_there(toy: Any) -> None:
     toy.config["trialCommand"] = "/no/such/python -m nas_proxy.trial --train digits"
     with pytest.raises(InputError, match=r"cannot work: .*/no/such/python"):
-        run.start(toy.write(), None, run.Options(), Console())
+        run.start(toy.write(), None, run.Options(), Terminal())
 
 
 def test_port_in_use(toy: Any) -> None:
@@ -199,14 +199,14 @@ def test_port_in_use(toy: Any) -> None:
         server.listen()
         port = server.getsockname()[1]
         with pytest.raises(InputError, match=f"port {port} is in use: .*another --port"):
-            run.start(toy.write(), toy.folder / "run", run.Options(port=port), Console())
+            run.start(toy.write(), toy.folder / "run", run.Options(port=port), Terminal())
     assert not (toy.folder / "run").exists()
 
 
 def test_limits_that_no_candidate_can_meet(toy: Any) -> None:
     toy.class_args["targets"]["phone"]["limit_ms"] = 1e-6
     with pytest.raises(InputError, match="phone"):
-        run.start(toy.write(), toy.folder / "run", run.Options(), Console())
+        run.start(toy.write(), toy.folder / "run", run.Options(), Terminal())
 
 
 def test_nni_missing(toy: Any) -> None:
@@ -257,7 +257,7 @@ def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 def test_folder_without_a_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no run"):
-        run.resume(tmp_path, run.Options(), Console())
+        run.resume(tmp_path, run.Options(), Terminal())
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from nas_proxy import resources
 from nas_proxy.errors import InputError
 from nas_proxy.nni_plugin.experiment import Experiment
 from nas_proxy.nni_plugin.ports import free_port
 from nas_proxy.nni_plugin.run import Options, start
+from nas_proxy.terminal.console import Terminal
 
 pytestmark = pytest.mark.nni
 
@@ -105,7 +105,7 @@ def test_interpreter_without_the_package_is_found_before_the_experiment(toy: Any
     toy.config["trainingService"] = sshd().training_service
     toy.config["trainingService"]["machineList"][0]["pythonPath"] = str(bare)
     with pytest.raises(InputError, match=r"(?s)127\.0\.0\.1: the trial's command .* cannot work there: .*nas_proxy"):
-        start(toy.write(), tmp_path / "run", Options(), Console())
+        start(toy.write(), tmp_path / "run", Options(), Terminal())
     assert not (tmp_path / "run").exists()
 
 
@@ -116,7 +116,7 @@ def test_key_that_opens_nothing(toy: Any, sshd: Any, tmp_path: Path) -> None:
     toy.config["trainingService"] = server.training_service
     toy.config["trainingService"]["machineList"][0]["sshKeyFile"] = str(other)
     with pytest.raises(InputError, match=r"(?s)Permission denied.*sshKeyFile the private key"):
-        start(toy.write(), tmp_path / "run", Options(), Console())
+        start(toy.write(), tmp_path / "run", Options(), Terminal())
 
 
 def test_machine_that_is_not_there(toy: Any, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_machine_that_is_not_there(toy: Any, tmp_path: Path) -> None:
         machine = {"host": "127.0.0.1", "port": taken.getsockname()[1], "user": "me", "sshKeyFile": str(key)}
         toy.config["trainingService"] = {"platform": "remote", "reuseMode": True, "machineList": [machine]}
         with pytest.raises(InputError, match="Connection refused"):
-            start(toy.write(), tmp_path / "run", Options(), Console())
+            start(toy.write(), tmp_path / "run", Options(), Terminal())
 
 
 def test_without_reuse_mode(toy: Any, tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import csv
 from pathlib import Path
 
 from matplotlib.image import imread
-from rich.console import Console
 
-from nas_proxy.nni_plugin.results import front_of, front_table, write_csv, write_plot
+from nas_proxy.nni_plugin.results import front_of, write_csv, write_plot
 from nas_proxy.search import Evaluated
 from nas_proxy.spaces import get_space
+from nas_proxy.terminal.console import Terminal
+from nas_proxy.terminal.search import front_page
 
 RESULTS = [
     Evaluated("slow and good", 90.0, {"phone": 8.0, "board": 3.0}),
@@ -28,16 +29,15 @@ def test_front_is_that_of_all_targets() -> None:
     assert [result.arch for result in front_of(RESULTS, ["phone"], {"phone": 2.0})] == ["fast and bad"]
 
 
-def test_csv_and_table(tmp_path: Path) -> None:
+def test_csv_and_table(tmp_path: Path, capsys) -> None:
     front = front_of(RESULTS, ["phone", "board"])
     path = write_csv(tmp_path / "results.csv", get_space("nasbench201"), RESULTS, front, ["phone", "board"])
     rows = list(csv.DictReader(path.read_text().splitlines()[1:]))
     assert path.read_text().startswith("# space: nasbench201\n")
     assert [row["on_front"] for row in rows] == ["1", "1", "0", "1"]
     assert float(rows[0]["predicted_latency_ms_board"]) == 3.0
-    console = Console(width=100, record=True)
-    console.print(front_table(front, ["phone", "board"]))
-    assert "phone [ms]" in console.export_text()
+    Terminal().show(front_page(front, ["phone", "board"]))
+    assert "phone [ms]" in capsys.readouterr().out
 
 
 def test_plot_has_a_panel_for_each_target(tmp_path: Path) -> None:

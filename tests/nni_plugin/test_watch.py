@@ -6,11 +6,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from nas_proxy.nni_plugin import watch as module
 from nas_proxy.nni_plugin.errors import InterruptedExperimentError
 from nas_proxy.nni_plugin.watch import watch
+from nas_proxy.terminal.console import Terminal
 
 
 class Manager:
@@ -35,7 +35,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, seen: list[bool], polls: int) -> An
     monkeypatch.setattr(module, "_POLL_S", 0.0)
     state: Any = SimpleNamespace(read=lambda: None)
     manager: Any = Manager(seen, polls)
-    return watch(manager, state, 0, Console(quiet=True))
+    return watch(manager, state, 0, Terminal(quiet=True))
 
 
 def test_a_tuner_that_is_about_to_start_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 from scipy import stats
 
 from nas_proxy.datasets import LatencyTable
@@ -21,7 +20,9 @@ from nas_proxy.ranking._fleet_monotonicity import assess_fleet, pairs_of
 from nas_proxy.ranking._fleet_posterior import fit_fleet
 from nas_proxy.ranking._spike_slab import Prior
 from nas_proxy.ranking.fleet import Demand, Fleet, recommend_fleet
-from nas_proxy.ranking.fleet_csv import fleet_csv, fleet_table, share, write_fleet
+from nas_proxy.ranking.fleet_csv import fleet_csv, share, write_fleet
+from nas_proxy.terminal.console import Terminal
+from nas_proxy.terminal.fleet import fleet_page
 
 
 @pytest.fixture(scope="module")
@@ -284,12 +285,12 @@ def test_from_csv_to_csv(tmp_path: Path, table, population, accuracy, capsys, mo
         fleet_csv(tmp_path / "fleet.csv", tmp_path / "fleet.csv")
 
 
-def test_the_table_counts_what_it_leaves_out(fleet, population) -> None:
+def test_the_table_counts_what_it_leaves_out(fleet, population, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
     def shown(**changes) -> str:
-        console = Console(width=300)
-        with console.capture() as capture:
-            console.print(fleet_table(dataclasses.replace(fleet, **changes), population.space, 0.01))
-        return capture.get()
+        Terminal().show(fleet_page(dataclasses.replace(fleet, **changes), population.space, 0.01))
+        return capsys.readouterr().out
 
     several = shown(shared=np.arange(12), group=np.arange(30) % 12, fewest=1, doubts=(("why",),) * 11 + ((),) * 19)
     assert "12 networks serve 30 of 30 devices" in several

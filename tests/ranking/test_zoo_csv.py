@@ -114,7 +114,7 @@ def test_zoo_trace_counts_what_ships(tmp_path):
     result = _run("zoo-trace", "resnet50@224", "-o", tmp_path / "mine.csv")
     assert result.exit_code == 0
     assert "0 added to" in result.output
-    assert "1 ship already" in result.output
+    assert "1 ship with nas-proxy" in result.output
     assert not (tmp_path / "mine.csv").exists()
 
 
