@@ -133,6 +133,11 @@ def _small_network(reader: Reader) -> None:
         save_onnx(from_torch(reader.names["net"], (1, 3, 32, 32)), reader.folder / "model.onnx")
 
 
+def _my_space(reader: Reader) -> None:
+    """The page's first block, saved as the page says."""
+    (reader.folder / "my_space.py").write_text(_blocks(ROOT / "docs" / "add-a-space.md")[0][1])
+
+
 def _measured_there(reader: Reader) -> None:
     _measured_in(reader, reader.folder / "to-measure" / "latencies.csv")
 
@@ -164,6 +169,7 @@ def _phone(reader: Reader) -> None:
 
 _CELL = "|none~0|none~1|+|skip_connect~0|none~1|none~2|"
 PREPARE: dict[str, Callable[[Reader], None]] = {
+    "add-a-space.md": _my_space,
     "add-a-device.md": _phone,
     "measure-my-device.md": _measured_there,
     "how-the-ranking-works.md": lambda reader: reader.names.update(DATA=reader.measurements()),
@@ -208,13 +214,17 @@ def test_page(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, measu
         reader.follow(language, code)
 
 
-def test_what_the_page_on_extensions_writes_passes_the_conformance_suites(measurements: Callable[..., Path]) -> None:
+def test_what_the_page_on_extensions_writes_passes_the_conformance_suites(
+    measurements: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its tests, run."""
-    reader = Reader(Path(), measurements)
+    monkeypatch.chdir(tmp_path)
+    reader = Reader(tmp_path, measurements)
     for language, code in _blocks(ROOT / "docs" / "write-your-own.md"):
         reader.follow(language, code)
-    for test in ("test_my_mapper", "test_my_scheduler", "test_my_rewriter"):
-        function = reader.names[test]
+    tests = [function for name, function in reader.names.items() if name.startswith("test_my_")]
+    assert len(tests) == 7
+    for function in tests:
         [mark] = function.pytestmark
         for check in mark.args[1]:
             function(check)

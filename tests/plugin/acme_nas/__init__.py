@@ -1,0 +1,1 @@
+"""One of everything that nas-proxy can be extended by."""
