@@ -87,11 +87,16 @@ def from_extra(extra: str, what: str) -> Iterator[None]:
 def extra_for(error: ModuleNotFoundError) -> MissingDependencyError | None:
     """What to install after an import that failed, None where no extra of this package has the library."""
     library = (error.name or "").partition(".")[0]
-    for requirement in importlib.metadata.requires("nas-proxy") or ():
-        extra = re.search(r"extra == ['\"]([\w-]+)", requirement)
-        if extra and re.split(r"[^\w-]", requirement)[0].replace("-", "_") == library:
-            return MissingDependencyError(f"this needs `pip install 'nas-proxy[{extra[1]}]'`: {error}.")
-    return None
+    extras = [
+        extra[1]
+        for requirement in importlib.metadata.requires("nas-proxy") or ()
+        if re.split(r"[^\w-]", requirement)[0].replace("-", "_") == library
+        and (extra := re.search(r"extra == ['\"]([\w-]+)", requirement))
+    ]
+    if not extras:
+        return None
+    smallest = library if library in extras else extras[0]
+    return MissingDependencyError(f"this needs `pip install 'nas-proxy[{smallest}]'`: {error}.")
 
 
 def whole_number(value: Any, what: str, least: int = 0) -> int:
