@@ -120,7 +120,8 @@ class Device(ABC):
 
         Args:
             graph: the network, one image a batch.
-            measured: what :meth:`latencies` gave for it; never None unless the device is ``simulated``.
+            measured: what :meth:`latencies` gave for it; None where the device is ``simulated``, and for a graph that
+                rewriting has made where there is nothing to :meth:`compare`.
 
         Raises:
             InputError: the device cannot run this network (says why).

@@ -36,6 +36,18 @@ __all__ = [
 ]
 
 
+def _on_networks(check: Callable[..., None]) -> Callable[..., None]:
+    """A check that takes small networks where none are given."""
+
+    def checked(device: Device, space: SearchSpace | None = None, archs: Sequence[Any] | None = None) -> None:
+        space = space or get_space("nasbench201", channels=4, cells=1, image_size=8)
+        check(device, space, space.sample(3, seed=0) if archs is None else archs)
+
+    checked.__name__, checked.__doc__ = check.__name__, check.__doc__
+    return checked
+
+
+@_on_networks
 def check_description(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
     """The description is plain JSON, names the device, and does not change by itself."""
     described = device.describe()
@@ -44,6 +56,7 @@ def check_description(device: Device, space: SearchSpace, archs: Sequence[Any]) 
     assert described["name"] == device.name
 
 
+@_on_networks
 def check_latencies(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
     """Every architecture gets one positive latency."""
     results = dict(pairs := list(device.latencies(space, archs)))
@@ -57,6 +70,7 @@ def check_latencies(device: Device, space: SearchSpace, archs: Sequence[Any]) ->
     assert list(device.latencies(space, [])) == []
 
 
+@_on_networks
 def check_foreign_networks(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
     """What is no network is refused as a mistake of input."""
     for attempt in (
@@ -70,6 +84,7 @@ def check_foreign_networks(device: Device, space: SearchSpace, archs: Sequence[A
         raise AssertionError("expected an InputError for something that is no network")
 
 
+@_on_networks
 def check_measuring(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
     """Measuring gives a table of all architectures, and measures none of them again."""
     with tempfile.TemporaryDirectory() as folder:
@@ -86,6 +101,7 @@ def check_measuring(device: Device, space: SearchSpace, archs: Sequence[Any]) ->
         assert path.read_bytes() == written
 
 
+@_on_networks
 def check_repeatable(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
     """For devices that compute or look up: the same architectures have the same latencies, in any order."""
     first = dict(device.latencies(space, archs))
@@ -93,6 +109,7 @@ def check_repeatable(device: Device, space: SearchSpace, archs: Sequence[Any]) -
     assert [first[i] for i in range(len(archs))] == [again[len(archs) - 1 - i] for i in range(len(archs))]
 
 
+@_on_networks
 def check_configured(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
     """Configuring gives a new device of the same kind and leaves the old one; an option that it lacks is refused."""
     settings, described = device.settings(), device.describe()
@@ -108,6 +125,7 @@ def check_configured(device: Device, space: SearchSpace, archs: Sequence[Any]) -
     raise AssertionError("expected an UnknownNameError for an option that the device does not have")
 
 
+@_on_networks
 def check_cost(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
     """A cost, where there is one, prices every node, the same each time, and from a price as from nothing."""
     if (cost := device.cost()) is None:
@@ -122,6 +140,7 @@ def check_cost(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None
         assert math.isclose(again.total, priced.total, rel_tol=1e-9), "the same graph has two costs"
 
 
+@_on_networks
 def check_optimise(device: Device, space: SearchSpace, archs: Sequence[Any]) -> None:
     """``nothing`` comes first and ``all`` last, which is the best of the others by what the device minimises."""
     if device.known_only:
@@ -145,28 +164,12 @@ def _graph(space: SearchSpace, arch: Any) -> TensorGraph:
     return from_torch(space.build(arch), (1, *space.input_shape(arch)))
 
 
-def _on_networks(check: Callable[..., None]) -> Callable[..., None]:
-    """A check that takes small networks where none are given."""
-
-    def checked(device: Device, space: SearchSpace | None = None, archs: Sequence[Any] | None = None) -> None:
-        space = space or get_space("nasbench201", channels=4, cells=1, image_size=8)
-        check(device, space, space.sample(3, seed=0) if archs is None else archs)
-
-    checked.__name__, checked.__doc__ = check.__name__, check.__doc__
-    return checked
-
-
-CHECKS: tuple[Callable[..., None], ...] = tuple(
-    map(
-        _on_networks,
-        (
-            check_description,
-            check_latencies,
-            check_foreign_networks,
-            check_measuring,
-            check_configured,
-            check_cost,
-            check_optimise,
-        ),
-    )
+CHECKS: tuple[Callable[..., None], ...] = (
+    check_description,
+    check_latencies,
+    check_foreign_networks,
+    check_measuring,
+    check_configured,
+    check_cost,
+    check_optimise,
 )
