@@ -12,10 +12,12 @@ from . import scheduling as scheduling
 from . import search as search
 from . import spaces as spaces
 from ._version import __version__ as __version__
+from .compression import compress as compress
 from .datasets import LatencyTable as LatencyTable
 from .datasets import load_accuracies as load_accuracies
 from .datasets import load_latencies as load_latencies
 from .devices import get_device as get_device
+from .devices import measure as measure
 from .finalists import FinalistTable as FinalistTable
 from .finalists import evaluate_finalists as evaluate_finalists
 from .nni_plugin import ProxyLatencyProfiler as ProxyLatencyProfiler
@@ -27,5 +29,6 @@ from .ranking import ProxyLatencyModel as ProxyLatencyModel
 from .ranking import hypervolume as hypervolume
 from .ranking import pareto_front as pareto_front
 from .ranking import select_proxy as select_proxy
+from .rewriting.optimising import optimise as optimise
 from .search import SearchEngine as SearchEngine
 from .spaces import get_space as get_space
