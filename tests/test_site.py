@@ -100,6 +100,7 @@ def test_every_public_name_is_in_the_reference(site: Path) -> None:
 
 def test_every_command_is_in_the_reference(site: Path) -> None:
     page = (site / "reference" / "commands" / "index.html").read_text()
+    assert page.count("<h1") == 1  # no line of a help text is taken for a heading
     group: Any = typer.main.get_command(cli.app)
     with group.make_context("nas-proxy", [], resilient_parsing=True) as context:
         for name in group.list_commands(context):

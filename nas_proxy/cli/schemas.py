@@ -101,8 +101,8 @@ def schema(
 ) -> None:
     """Print JSON Schema of a YAML file, so that an editor can complete and check what you write in it.
 
-    Write it to a file, and name that file in the first line of your YAML:
-    # yaml-language-server: $schema=device.schema.json
+    Write it to a file, and name that file in the first line of your YAML, for instance as
+    "# yaml-language-server: $schema=device.schema.json".
     """
     import json
 
