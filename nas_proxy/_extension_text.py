@@ -55,7 +55,10 @@ class Option:
     help: str
 
     def __str__(self) -> str:
-        return f"{self.name}={'...' if self.default is REQUIRED else _written(self.default)}"
+        if self.default is REQUIRED:
+            return f"{self.name}=..."
+        plain = isinstance(self.default, str | int | float | tuple | PurePath | None)
+        return f"{self.name}={_written(self.default) if plain else f'{type(self.default).__name__}()'}"
 
 
 def parse_text(text: str) -> tuple[str, dict[str, Any]]:

@@ -230,6 +230,17 @@ def test_what_the_page_on_extensions_writes_passes_the_conformance_suites(
             function(check)
 
 
+def test_the_space_on_the_page_on_spaces_passes_the_conformance_suite() -> None:
+    """Its first example and its test, run."""
+    names: dict[str, Any] = {}
+    python = [code for language, code in _blocks(ROOT / "docs" / "add-a-space.md") if language == "python"]
+    for code in python[:2]:
+        exec(compile(code, "<page>", "exec"), names)
+    [mark] = names["test_my_space"].pytestmark
+    for check in mark.args[1]:
+        names["test_my_space"](check)
+
+
 def test_the_device_on_the_page_on_devices_passes_the_conformance_suite(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

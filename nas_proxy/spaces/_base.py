@@ -85,6 +85,9 @@ class SearchSpace(ABC, Generic[Arch]):
         """A trainable network of an architecture; ``parameters`` override the space's own for this network.
 
         Its input is a batch of :meth:`input_shape`, its output has the shape ``(batch, classes)``.
+
+        Raises:
+            InputError: the architecture is not of this space.
         """
 
     @abstractmethod
