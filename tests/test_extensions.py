@@ -213,6 +213,29 @@ class TestData:
         assert extensions.get("mappers", f"{OWN}:needy(budget=1)", trusted=False) == RandomMapper(1)
         assert f"{OWN}:Tuned" not in extensions.names("mappers")
 
+    def test_files_do_not_run_code(self, tmp_path, monkeypatch):
+        """Of a device's kind, mapper, scheduler and runtime, and of a CSV's space; the caller may name a space."""
+        from nas_proxy import get_device, load_latencies
+        from nas_proxy.spaces import get_space
+
+        module = "from nas_proxy.spaces.nasbench201 import NasBench201\nclass Own(NasBench201):\n    name = 'own'\n"
+        (tmp_path / "mailed.py").write_text(module)
+        monkeypatch.syspath_prepend(tmp_path)
+        cell = "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|none~2|"
+        for fields in ("kind: mailed:Own", "kind: host\nruntime: mailed:Own"):
+            (tmp_path / "device.yaml").write_text(fields)
+            with pytest.raises(UnknownNameError, match="mailed:Own is code"):
+                get_device(tmp_path / "device.yaml")
+        for stated in ("mailed:Own", "own"):
+            (tmp_path / "m.csv").write_text(f"# space: {stated}\narch,latency_ms\n{cell},2\n")
+            with pytest.raises(UnknownNameError, match=r"m\.csv: unknown search space .*--space"):
+                load_latencies("csv", tmp_path / "m.csv")
+        assert "mailed" not in sys.modules
+        own = get_space("mailed:Own")
+        for stated in ("mailed:Own", "own"):  # by the class, or by the name that it has
+            (tmp_path / "m.csv").write_text(f"# space: {stated}\narch,latency_ms\n{cell},2\n")
+            assert load_latencies("csv", tmp_path / "m.csv", space=own).archs == (cell,)
+
 
 class TestPlugIns:
     @pytest.fixture
