@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any
 from nas_proxy.errors import InputError
 
 __all__ = ["require_free", "write_bytes", "write_json", "write_text"]
+
+_log = logging.getLogger(__name__)
 
 
 def require_free(
@@ -63,6 +66,7 @@ def write_bytes(path: str | Path, data: bytes) -> Path:
         os.umask(umask)
         os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes private files
         os.replace(temporary, path)
+        _log.debug("%s: %d bytes written", path, len(data))
     except BaseException:
         os.unlink(temporary)
         raise

@@ -217,6 +217,7 @@ def latency_cells(
         archs[text] = arch
     if not found:
         raise InputError(f"{file.path}: no row has a latency_ms yet ({unfilled} rows to fill in).")
+    _log.info("%s: %d latencies read", path, len(found))
     if unfilled:
         _log.warning("%s: %d of %d rows have no latency_ms yet and are left out", path, unfilled, len(file.rows))
     devices = tuple(dict.fromkeys(device for _, device in found))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -28,6 +29,8 @@ from nas_proxy.errors import InputError, listed
 from nas_proxy.spaces import SearchSpace, get_space, space_text
 
 __all__ = ["measure"]
+
+_log = logging.getLogger(__name__)
 
 
 def measure(
@@ -70,6 +73,7 @@ def measure(
     with _claim(path, description, space):
         text, done = _continue(path, space, device)
         todo = [arch for arch_text, arch in wanted.items() if arch_text not in done]
+        _log.info("%s: %d of %d architectures are measured already", path, len(wanted) - len(todo), len(wanted))
         if on_progress:
             on_progress(len(wanted) - len(todo), len(wanted))
         results = workers.latencies(device, space, todo, description)

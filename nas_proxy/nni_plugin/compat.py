@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _VERSION = "3.0"
-_logger = logging.getLogger("nas_proxy")
+_log = logging.getLogger(__name__)
 _START_S = 120.0
 _LOOK_S = 0.1
 _MANAGER_SCRIPT = Path(__file__).with_name("manager.cjs")
@@ -219,7 +219,7 @@ def _is_expected(otherwise: str) -> bool:
     """Whether this is the NNI that the patches are made for; says what follows if not."""
     version = importlib.metadata.version("nni")
     if version != _VERSION:
-        _logger.warning("NNI %s is not %s, so it is not patched: %s", version, _VERSION, otherwise)
+        _log.warning("NNI %s is not %s, so it is not patched: %s", version, _VERSION, otherwise)
     return version == _VERSION
 
 

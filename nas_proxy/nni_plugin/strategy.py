@@ -31,7 +31,7 @@ __all__ = ["ProxyStrategy"]
 _FILTERED = "it was filtered out"
 _REASONS = {ModelStatus.Trained: "it ended without reporting a result", ModelStatus.Invalid: _FILTERED}
 _POLL_S = 0.2
-_logger = logging.getLogger("nas_proxy")
+_log = logging.getLogger(__name__)
 
 
 class ProxyStrategy(Strategy):
@@ -120,7 +120,7 @@ class ProxyStrategy(Strategy):
             with self._lock:
                 candidate = self._opened.propose()
             if candidate is None:
-                _logger.info("all candidates that are predicted to keep the limits have been proposed")
+                _log.info("all candidates that are predicted to keep the limits have been proposed")
                 break
             self._submit(candidate)
         while self._running:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProxyTuner"]
 
-_logger = logging.getLogger("nas_proxy")
+_log = logging.getLogger(__name__)
 
 
 def _surfaced(callback: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,7 +42,7 @@ def _surfaced(callback: Callable[..., Any]) -> Callable[..., Any]:
                     if not compat.in_dispatcher():
                         raise
                     self._failure = str(error) if isinstance(error, NasProxyError) else traceback.format_exc()
-                    _logger.error("the search cannot go on: %s", self._failure)
+                    _log.error("the search cannot go on: %s", self._failure)
             self._reported = self._reported or compat.report_error(self._st_callback, self._failure)
             return []
 
@@ -177,7 +177,7 @@ class ProxyTuner(Tuner):
     def _tell(self, session: Session, parameters: Any, value: Any) -> None:
         arch = Candidate.arch_in(parameters, session.space)
         if arch is None:
-            _logger.warning("a result is ignored, since its parameters are not of this search: %s", parameters)
+            _log.warning("a result is ignored, since its parameters are not of this search: %s", parameters)
             return
         session.report(arch, value)
 

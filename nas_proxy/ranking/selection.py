@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from nas_proxy.ranking.proxy import ProxyLatencyModel
 from nas_proxy.ties import first_largest
 
 __all__ = ["select_proxy"]
+
+_log = logging.getLogger(__name__)
 
 
 def select_proxy(models: Mapping[str, ProxyLatencyModel], archs: Sequence[Any], latency_ms: ArrayLike) -> str:
@@ -34,4 +37,5 @@ def select_proxy(models: Mapping[str, ProxyLatencyModel], archs: Sequence[Any], 
         raise InputError("cannot select a proxy: no model was given.")
     names = sorted(models)
     evidence = [models[name].adapt(archs, latency_ms).posterior.log_evidence for name in names]
+    _log.info("log evidence of each proxy: %s", dict(zip(names, evidence, strict=True)))
     return names[first_largest(evidence, within=SAME_EVIDENCE)]

@@ -15,7 +15,7 @@ from nas_proxy.files import write_json
 
 __all__ = ["StateFile"]
 
-_logger = logging.getLogger("nas_proxy")
+_log = logging.getLogger(__name__)
 
 
 class StateFile:
@@ -87,7 +87,7 @@ class StateFile:
                 continue
             if damaged and not self._said:
                 self._said = True
-                _logger.warning("%s is damaged; the state before it is used: %s", damaged[0], path)
+                _log.warning("%s is damaged; the state before it is used: %s", damaged[0], path)
             return state
         if damaged:
             raise InputError(f"no state can be read: {'; '.join(damaged)}. Start a new run.")
