@@ -49,6 +49,7 @@ def run(
             "run.",
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run a search under NNI, from the first measurement to the report."""
     from nas_proxy.nni_plugin import run as runs
@@ -56,10 +57,12 @@ def run(
     if (config is None) == (resume is None):
         raise InputError("give a configuration to start (nas-proxy run quickstart), or --resume with a run's folder.")
     options = runs.Options(port, expose)
-    if resume is not None:
-        runs.resume(resume, options, terminal())
-    else:
-        runs.start(str(config), folder, options, terminal())
+    shown = terminal(as_json=as_json)
+    with shown.merged():
+        if resume is not None:
+            runs.resume(resume, options, shown)
+        else:
+            runs.start(str(config), folder, options, shown)
 
 
 @app.command(rich_help_panel="Search")

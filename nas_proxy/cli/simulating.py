@@ -29,7 +29,7 @@ def inspect(
         str,
         typer.Option(
             help="The number type that weights and activations are counted in, such as int8 or float16. It decides "
-            "bytes."
+            "how many bytes they take."
         ),
     ] = "float32",
     rows: Annotated[

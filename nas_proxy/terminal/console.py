@@ -31,16 +31,28 @@ class Terminal:
 
     def __init__(self, *, quiet: bool = False, as_json: bool = False, taken: bool = False) -> None:
         self._quiet, self._as_json = quiet, as_json
+        self._merged: Page | None = None
         self._results = Console(stderr=taken, highlight=False)
         self._words = Console(stderr=taken or as_json, highlight=False)
         self._errors = Console(stderr=True, highlight=False)
 
     def show(self, page: Page) -> None:
         """Print a result: as tables, or as one JSON object."""
-        if self._as_json:
+        if self._as_json and self._merged is not None:
+            self._merged = Page([*self._merged.blocks, *page.blocks], {**self._merged.facts, **page.facts})
+        elif self._as_json:
             self._results.out(to_json(page))
         else:
             self._results.print(draw(page))
+
+    @contextmanager
+    def merged(self) -> Iterator[None]:
+        """All that is shown in the context is one JSON object, printed at its end; tables are printed as they come."""
+        self._merged = Page([])
+        yield
+        page, self._merged = self._merged, None
+        if self._as_json:
+            self.show(page)
 
     def say(self, words: str) -> None:
         """Print a line about what was done; nothing when quiet."""

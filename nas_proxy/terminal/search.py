@@ -34,7 +34,7 @@ def checks_page(checks: Sequence[Check]) -> Page:
         rows = zip(check.accuracy, check.predicted_ms, check.true_ms, check.archs, strict=True)
         rows = [[check.target, *row] for row in sorted(rows, key=lambda row: row[1])]
         blocks += [Table("checks", columns, rows, f"{check.target}: predicted and found"), _verdict(check)]
-    return Page(blocks, {"targets": {check.target: asdict(check) for check in checks}})
+    return Page(blocks, {"checked": {check.target: asdict(check) for check in checks}})
 
 
 def _verdict(check: Check) -> str:
