@@ -6,6 +6,7 @@ import importlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def _own_registrations(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _a_thread_a_worker() -> None:
     """Where tests run side by side, PyTorch's threads would only wait for each other's cores, and take time to wait."""
-    if "PYTEST_XDIST_WORKER" in os.environ:
+    if "PYTEST_XDIST_WORKER" in os.environ and find_spec("torch"):
         import torch
 
         torch.set_num_threads(1)
