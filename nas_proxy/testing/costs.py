@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nas_proxy.devices.costs import GraphCost
 from nas_proxy.rewriting._state import start
-from nas_proxy.rewriting.costs import GraphCost
 from nas_proxy.testing.rules import random_graphs
 
 __all__ = ["CHECKS", "check_names", "check_prices", "check_repeatable", "check_reprices"]

@@ -9,9 +9,9 @@ import torch
 from pydantic import Field
 
 from nas_proxy.devices import Device, LatencyResult, Runtime
+from nas_proxy.devices.costs import NodewiseCost
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph, annotate
-from nas_proxy.rewriting.costs import NodewiseCost
 from nas_proxy.schema import Spec, parse
 
 
