@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas_proxy import hypervolume, pareto_front
@@ -14,6 +14,7 @@ from nas_proxy.ranking.pareto import recommended
 POINTS = st.lists(st.tuples(st.integers(0, 6), st.integers(1, 7)), max_size=12)
 
 
+@settings(deadline=None)  # the first example imports pymoo
 @given(points=POINTS)
 def test_front_is_what_nothing_beats(points):
     accuracy, latency = (np.array([p[i] for p in points], dtype=float) for i in (0, 1))
@@ -30,6 +31,7 @@ def test_front_is_what_nothing_beats(points):
     assert len(front) == len(unbeaten)
 
 
+@settings(deadline=None)  # the first example imports pymoo
 @given(points=POINTS)
 def test_hypervolume_is_the_area_of_unit_squares(points):
     accuracy, latency = (np.array([p[i] for p in points], dtype=float) for i in (0, 1))
