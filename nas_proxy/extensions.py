@@ -183,7 +183,7 @@ def lookup(point: str, name: str, *, trusted: bool = True) -> Any:
 def _advice(point: Point, name: str) -> str:
     """What to do where data names what is not known."""
     own = name if ":" in name else "module:attribute"
-    say = f"say so, {point.flag} {own}, or" if point.flag else ""
+    say = f"name it in the command ({point.flag} {own}), or" if point.flag else ""
     refused = f"{name} is code, and data cannot have code run. " if ":" in name else ""
     return f"{refused}If it is your own, {say} install it as a plug-in (entry point nas_proxy.{point.name})."
 

@@ -63,9 +63,12 @@ def levels(values: ArrayLike, within: float = SAME) -> NDArray[np.int64]:
     values = np.asarray(values, dtype=np.float64)
     rising = np.argsort(values, axis=0, kind="stable")
     ordered = np.take_along_axis(values, rising, axis=0)
-    size = np.maximum(np.abs(ordered[1:]), np.abs(ordered[:-1]))
+    low, high = ordered[:-1], ordered[1:]
+    finite = np.isfinite(low) & np.isfinite(high)  # an infinity is equal to itself alone
+    low_size, high_size = np.where(finite, low, 0.0), np.where(finite, high, 0.0)
+    apart = high_size - low_size > within * np.maximum(np.abs(low_size), np.abs(high_size))
     ranks = np.zeros(values.shape, dtype=np.int64)
-    ranks[1:] = np.cumsum(np.diff(ordered, axis=0) > within * size, axis=0)
+    ranks[1:] = np.cumsum(np.where(finite, apart, low < high), axis=0)
     found = np.empty_like(ranks)
     np.put_along_axis(found, rising, ranks, axis=0)
     return found

@@ -94,7 +94,7 @@ class Device(ABC):
 
         Raises:
             UnknownNameError: the kind has no such option; the message names the closest.
-            InputError: an option cannot have this value.
+            InputError: an option cannot have this value, where the kind looks: by default any value is taken.
         """
         for option in options.keys() - set(self.options):
             raise UnknownNameError(f"option of device {self.name!r}:", option, self.options)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime
 import json
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
@@ -78,6 +79,7 @@ def measure(
             on_progress(len(wanted) - len(todo), len(wanted))
         results = workers.latencies(device, space, todo, description)
         for count, (index, result) in enumerate(results, start=len(wanted) - len(todo) + 1):
+            _require_positive(device, result)
             columns = _columns(result)
             text = text or csv_text(space_text(space), columns, ())
             if (header := csv_lines([columns])) not in text:
@@ -88,6 +90,15 @@ def measure(
             if on_progress:
                 on_progress(count, len(wanted))
     return LatencyTable.from_csv(path, space)
+
+
+def _require_positive(device: Device, result: LatencyResult) -> None:
+    """A device that gives anything else would write a file that nobody can read."""
+    if not (math.isfinite(result.latency_ms) and result.latency_ms > 0):
+        raise InputError(
+            f"device {device.name!r} gives a latency of {result.latency_ms!r} ms: expected a positive number. Nothing "
+            "was written for this network."
+        )
 
 
 def _columns(result: LatencyResult) -> list[str]:

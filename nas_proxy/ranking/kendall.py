@@ -1,7 +1,9 @@
-"""Kendall's tau: how well two rankings agree. The one place where it is computed.
+"""Kendall's tau: how well two rankings agree. The one place where it is computed of two rankings; what a fleet is
+expected to have, without drawing any, is in :mod:`nas_proxy.ranking._fleet_monotonicity`.
 
-Tau-b (Kendall 1945) is 1 where all pairs are in the same order, -1 where all are reversed; pairs that are equal on one
-side count half. Values that differ by rounding only are equal (:mod:`nas_proxy.ties`).
+Tau-b (Kendall 1945) is the number of pairs in the same order less those in opposite orders, over the geometric mean of
+the numbers of pairs that each side tells apart: 1 where all pairs are in the same order, -1 where all are reversed.
+Values that differ by rounding only are equal (:mod:`nas_proxy.ties`).
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from nas_proxy.terminal.tables import Column, Page, Table
 __all__ = ["finalists_page"]
 
 _CAPTION = {
-    False: "saved against nothing optimised: latency, energy",
-    True: "throughput against nothing optimised",
+    False: "percentages: latency, and energy where it is known, saved against the network with nothing optimised",
+    True: "percentages: throughput gained over the network with nothing optimised",
 }
 
 
@@ -26,16 +26,24 @@ def finalists_page(table: FinalistTable) -> Page:
 def _target(target: str, finalists: tuple[Finalist, ...], number: dict[str, int]) -> Table:
     names = [variant.name for variant in finalists[0].variants[1:]]
     pipeline = any(finalist.throughput_per_s is not None for finalist in finalists)
+
+    def known(name: str, heading: str) -> str | None:  # a column without figures is not shown
+        return heading if any(getattr(finalist, name) for finalist in finalists) else None
+
     columns = [
         Column("target", None),
         Column("arch", None),
         Column("number", ""),
         Column("latency_ms", "ms", ".4g"),
-        Column("energy_mj", "mJ", ".4g"),
-        Column("throughput_per_s", "per s" if pipeline else None, ".4g"),
-        Column("utilization", "used", ".0%"),
+        Column("energy_mj", known("energy_mj", "mJ"), ".4g"),
+        Column("throughput_per_s", known("throughput_per_s", "per s"), ".4g"),
+        Column("utilization", known("utilization", "used"), ".0%"),
         *(Column(name, name, _gains) for name in names),
-        Column("bounds", "bound by", lambda shares: ", ".join(f"{name} {share:.0%}" for name, share in shares.items())),
+        Column(
+            "bounds",
+            known("layers", "bound by"),
+            lambda shares: ", ".join(f"{name} {share:.0%}" for name, share in shares.items()),
+        ),
     ]
     rows = []
     for finalist in sorted(finalists, key=lambda f: f.latency_ms):
@@ -57,6 +65,10 @@ def _gain(before: Variant, after: Variant) -> dict[str, float]:
 
 def _gains(gain: dict[str, float]) -> str:
     return ", ".join(f"{share:{'+' if 'throughput' in what else ''}z.1%}" for what, share in gain.items())
+
+
+def _shares(shares: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
 
 
 def _bounds(finalist: Finalist) -> dict[str, Any]:

@@ -291,3 +291,15 @@ def test_kill_9_at_any_moment(tmp_path):
         before = text
     assert before
     assert len(before.splitlines()) == len(set(before.splitlines()))
+
+
+@pytest.mark.parametrize("latency_ms", [0.0, -3.0, float("nan"), float("inf")])
+def test_latencies_that_cannot_be_are_refused_and_not_written(tmp_path, space, archs, latency_ms):
+    class Odd(Counting):
+        def latencies(self, space, archs):
+            for index, _ in enumerate(archs):
+                yield index, LatencyResult(latency_ms)
+
+    with pytest.raises(InputError, match=r"gives a latency of .* ms: expected a positive number"):
+        measure(Odd(), space, archs, tmp_path / "odd.csv")
+    assert not (tmp_path / "odd.csv").exists()

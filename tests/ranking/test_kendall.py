@@ -24,6 +24,12 @@ def test_rounding_makes_no_order() -> None:
     assert kendall_tau([0.1 + 0.2, 0.3, 1.0], [1.0, 2.0, 3.0]) == kendall_tau([0.3, 0.3, 1.0], [1.0, 2.0, 3.0])
 
 
+def test_an_infinity_is_equal_to_itself_alone() -> None:
+    assert kendall_tau([1, 2, 3, np.inf], [1, 2, 3, 4]) == 1
+    assert kendall_tau([np.inf, 1, 2], [1, 2, 3]) == pytest.approx(-1 / 3)
+    assert kendall_tau([np.inf, np.inf, -np.inf], [2, 2, 1]) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("values", [[], [1.0], [2.0, 2.0, 2.0]])
 def test_no_order_agrees_with_nothing(values) -> None:
     assert kendall_tau(values, np.arange(len(values))) == 0.0
