@@ -195,7 +195,7 @@ class TestData:
         for text in ("inside:Mapper", "builtins:print", "inside:Mapper(a=1)"):
             with pytest.raises(
                 UnknownNameError,
-                match=r"is code, and data cannot have code run\. If it is your own, name it .* \(--mapper inside|builtins",
+                match=r"is code, and data cannot have code run\. If .*name it .* \(--mapper inside|builtins",
             ):
                 extensions.get("mappers", text, trusted=False)
             with pytest.raises(UnknownNameError, match="is code"):
