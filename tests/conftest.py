@@ -16,7 +16,6 @@ from benchmarks import data
 from nas_proxy import extensions
 from nas_proxy.cache import source_digest
 
-
 # No test is about how fast the machine is that runs it.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
