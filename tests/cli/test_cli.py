@@ -132,7 +132,7 @@ def test_own_space_is_named_by_module_and_class(folder):
     assert "# space: my_spaces:Mine(channels=4)" in (folder / "nets" / "latencies.csv").read_text()
     done = _run(folder, "suggest", "--proxy", "nets/latencies.csv", "-o", "y.csv")
     assert done.returncode == 2
-    assert "is code: data cannot have that run" in done.stderr
+    assert "my_spaces:Mine is code" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_names() -> None:
         extensions.get("policies", "respct")
     with pytest.raises(InputError, match="No module named 'nowhere'"):
         extensions.get("policies", "nowhere:task")
-    with pytest.raises(InputError, match="gives str: expected a nas_proxy"):
+    with pytest.raises(InputError, match="gives str: expected a Task"):
         extensions.get("policies", f"{_tasks.__name__}:nothing")
     extensions.register("policies", "follower", _tasks.task)
     assert np.shape(extensions.get("policies", "follower").observations) == (300, 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -17,11 +18,12 @@ BROKEN = "RuntimeError: operator torchvision::nms does not exist"
 
 
 def test_this_environment_is_fine() -> None:
-    command = [sys.executable, "-m", "nas_proxy.cli", "doctor"]
+    command = [sys.executable, "-m", "nas_proxy.cli", "doctor", "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "NNI 3.0" in done.stdout
-    assert "nni.nas: nni 3.0 can be imported" in done.stdout
+    found = {check["check"]: check["found"] for check in json.loads(done.stdout)["checks"]}
+    assert found["nni.nas"] == "nni 3.0 can be imported"
 
 
 def test_hook_is_installed_once_and_removed(tmp_path: Path) -> None:
