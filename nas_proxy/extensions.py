@@ -140,7 +140,7 @@ def _itself(ready: Any) -> Any:
 
 def every(point: str) -> list[Any]:
     """What all names of a point make, in their order; a plug-in that is broken is logged and left out."""
-    made = []
+    made: list[Any] = []
     for name in names(point):
         try:
             made.append(get(point, name))

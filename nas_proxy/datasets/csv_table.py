@@ -171,7 +171,7 @@ def stated_space(path: str | Path) -> SearchSpace:
     return _open(path, None, ("arch",)).space
 
 
-def read_archs(path: str | Path, space: str | SearchSpace | None = None) -> list:
+def read_archs(path: str | Path, space: str | SearchSpace | None = None) -> list[Any]:
     """The architectures in the column ``arch`` of a CSV, whatever its other columns.
 
     Raises:

@@ -1,9 +1,13 @@
 """Translation of an exported program's operators: arguments bound by name, constants folded, changes in place seen."""
 
+# Torch's operators are described by private names of torch, whose types are known in part only.
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import operator
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -54,7 +58,7 @@ def translate(b: GraphBuilder, node: torch.fx.Node, held: dict[torch.fx.Node, An
 
 def _bind(node: torch.fx.Node) -> dict[str, Any]:
     """Arguments by name, defaults filled in. ``self`` and ``input`` are both called ``x``."""
-    bound = {}
+    bound: dict[str, Any] = {}
     for i, argument in enumerate(node.target._schema.arguments):  # type: ignore[union-attr]
         value = node.args[i] if i < len(node.args) else node.kwargs.get(argument.name, argument.default_value)
         bound["x" if argument.name in {"self", "input"} else argument.name] = value
@@ -73,9 +77,12 @@ def _short_name(node: torch.fx.Node) -> str:
     return str(node.target).removeprefix("aten.").split(".")[0]
 
 
+def _names(held: Any) -> tuple[Any, ...]:
+    return cast(tuple[Any, ...], held) if isinstance(held, tuple) else (held,)
+
+
 def _is_constant(b: GraphBuilder, held: Any) -> bool:
-    names = held if isinstance(held, tuple) else (held,)
-    return all(isinstance(name, str) and b.values[name].is_constant for name in names)
+    return all(isinstance(name, str) and b.values[name].is_constant for name in _names(held))
 
 
 def _fold(b: GraphBuilder, node: torch.fx.Node, held: dict[torch.fx.Node, Any]) -> Any:
@@ -86,14 +93,15 @@ def _fold(b: GraphBuilder, node: torch.fx.Node, held: dict[torch.fx.Node, Any]) 
 
     def tensor(source: torch.fx.Node) -> Any:
         name = held[source]
-        names = name if isinstance(name, tuple) else (name,)
+        names = _names(name)
         tensors = tuple(torch.from_numpy(np.array(b.array(n))) for n in names)
         return tensors if isinstance(name, tuple) else tensors[0]
 
     arguments, keywords = map_arg((node.args, dict(node.kwargs)), tensor)
     keywords = {key: torch.device("cpu") if key == "device" else value for key, value in keywords.items()}
     result = node.target(*arguments, **keywords)  # type: ignore[operator]
-    names = [b.constant(np.array(part.numpy())) for part in (result if isinstance(result, list | tuple) else [result])]
+    parts = cast(Sequence[torch.Tensor], result if isinstance(result, list | tuple) else [result])
+    names = [b.constant(np.array(part.numpy())) for part in parts]
     if node.target._schema.is_mutable:  # type: ignore[union-attr]
         held[node.args[0]] = names[0]  # type: ignore[index]
     return tuple(names) if isinstance(result, list | tuple) else names[0]
@@ -101,8 +109,8 @@ def _fold(b: GraphBuilder, node: torch.fx.Node, held: dict[torch.fx.Node, Any]) 
 
 def _out(value: Any) -> Out:
     if isinstance(value, list | tuple):
-        parts = tuple(_out(part) for part in value)
+        parts = tuple(_out(part) for part in cast(Sequence[Any], value))
         return Out(parts[0].shape, parts[0].dtype, parts)
-    if not isinstance(value, torch.Tensor) or any(not isinstance(d, int) for d in value.shape):
+    if not isinstance(value, torch.Tensor) or any(not isinstance(d, int) for d in cast(Sequence[object], value.shape)):
         raise Untranslatable("a result that is not a tensor of static shape")
     return Out(tuple(value.shape), str(value.dtype).removeprefix("torch."))

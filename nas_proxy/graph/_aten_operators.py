@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -29,7 +29,12 @@ class Out:
     parts: tuple[Out, ...] = ()
 
 
-Translation = Callable[..., Any]
+Translation = Callable[..., str | tuple[str, ...]]
+Sizes: TypeAlias = Sequence[int] | int
+Axes: TypeAlias = Sequence[int] | int | None
+Number: TypeAlias = float | str | None
+"""A number, or the name of a tensor."""
+Operand: TypeAlias = float | str | None
 TRANSLATIONS: dict[str, Translation] = {}
 
 
@@ -65,7 +70,17 @@ def _axes(dims: Any, rank: int) -> list[int]:
 
 
 @_translation("conv1d", "conv2d", "conv3d")
-def _conv(b, out, x, weight, bias, stride, padding, dilation, groups):
+def _conv(
+    b: GraphBuilder,
+    out: Out,
+    x: str,
+    weight: str,
+    bias: str | None,
+    stride: Sizes,
+    padding: Sizes | str,
+    dilation: Sizes,
+    groups: int,
+) -> str:
     n = len(out.shape) - 2
     kernel, dilation = b.shape(weight)[2:], _pairs(dilation, n)
     if isinstance(padding, str):
@@ -84,7 +99,7 @@ def _conv(b, out, x, weight, bias, stride, padding, dilation, groups):
     return b.emit("Conv", [x, weight, *_bias(b, bias)], out.shape, out.dtype, **attributes)
 
 
-def _absorb_padding(b: GraphBuilder, x: str, pads: tuple) -> tuple[str, tuple]:
+def _absorb_padding(b: GraphBuilder, x: str, pads: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """A zero padding of the spatial axes before a convolution becomes the convolution's own."""
     pad = b.producer(x)
     if pad is None or pad.operator != "Pad" or pad.attribute("mode") != "constant":
@@ -99,7 +114,18 @@ def _absorb_padding(b: GraphBuilder, x: str, pads: tuple) -> tuple[str, tuple]:
 
 
 @_translation("conv_transpose2d", "conv_transpose1d")
-def _conv_transpose(b, out, x, weight, bias, stride, padding, output_padding, groups, dilation):
+def _conv_transpose(
+    b: GraphBuilder,
+    out: Out,
+    x: str,
+    weight: str,
+    bias: str | None,
+    stride: Sizes,
+    padding: Sizes,
+    output_padding: Sizes,
+    groups: int,
+    dilation: Sizes,
+) -> str:
     n = len(out.shape) - 2
     attributes = {
         "dilations": _pairs(dilation, n),
@@ -113,34 +139,47 @@ def _conv_transpose(b, out, x, weight, bias, stride, padding, output_padding, gr
 
 
 @_translation("linear")
-def _linear(b, out, x, weight, bias):
+def _linear(b: GraphBuilder, out: Out, x: str, weight: str, bias: str | None) -> str:
     if len(b.shape(x)) == 2:
         inputs = [x, weight, *_bias(b, bias)]
         return b.emit("Gemm", inputs, out.shape, out.dtype, alpha=1.0, beta=1.0, transA=0, transB=1)
-    if b.array(weight) is None:
+    array = b.array(weight)
+    if array is None:
         raise Untranslatable("linear with a computed weight")
-    product = b.emit("MatMul", [x, b.constant(b.array(weight).T, f"{weight}.T")], out.shape, out.dtype)
+    product = b.emit("MatMul", [x, b.constant(array.T, f"{weight}.T")], out.shape, out.dtype)
     return b.emit("Add", [product, bias], out.shape, out.dtype) if bias else product
 
 
 @_translation("matmul", "mm", "bmm")
-def _matmul(b, out, x, other=None, mat2=None):
+def _matmul(b: GraphBuilder, out: Out, x: str, other: str = "", mat2: str = "") -> str:
     return b.emit("MatMul", [x, other or mat2], out.shape, out.dtype)
 
 
 @_translation("addmm")
-def _addmm(b, out, x, mat1, mat2, beta, alpha):
+def _addmm(b: GraphBuilder, out: Out, x: str, mat1: str, mat2: str, beta: float, alpha: float) -> str:
     attributes = {"alpha": float(alpha), "beta": float(beta), "transA": 0, "transB": 0}
     return b.emit("Gemm", [mat1, mat2, x], out.shape, out.dtype, **attributes)
 
 
 @_translation("einsum")
-def _einsum(b, out, equation, tensors, path):
+def _einsum(b: GraphBuilder, out: Out, equation: str, tensors: Sequence[str], path: object) -> str:
     return b.emit("Einsum", tensors, out.shape, out.dtype, equation=equation)
 
 
 @_translation("scaled_dot_product_attention")
-def _attention(b, out, query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa, x=None):
+def _attention(
+    b: GraphBuilder,
+    out: Out,
+    query: str,
+    key: str,
+    value: str,
+    attn_mask: str | None,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float | None,
+    enable_gqa: bool,
+    x: object = None,
+) -> str:
     shape, dtype = b.shape(key), out.dtype
     if len(shape) != 4 or enable_gqa or (attn_mask and b.values[attn_mask].dtype != dtype):
         raise Untranslatable("attention of this form")
@@ -164,8 +203,21 @@ def _attention(b, out, query, key, value, attn_mask, dropout_p, is_causal, scale
 
 
 @_translation("batch_norm")
-def _batch_norm(b, out, x, weight, bias, running_mean, running_var, training, momentum, eps, cudnn_enabled, alone):
-    if training or running_mean is None:
+def _batch_norm(
+    b: GraphBuilder,
+    out: Out,
+    x: str,
+    weight: str | None,
+    bias: str | None,
+    running_mean: str | None,
+    running_var: str | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: object,
+    alone: bool,
+) -> str:
+    if training or running_mean is None or running_var is None:
         raise Untranslatable("batch normalisation by the batch's own statistics")
     channels = b.shape(running_mean)
     scale = b.array(weight) if weight else np.ones(channels, np.float32)
@@ -173,8 +225,8 @@ def _batch_norm(b, out, x, weight, bias, running_mean, running_var, training, mo
     mean, variance = b.array(running_mean), b.array(running_var)
     conv = b.producer(x)
     if alone and conv is not None and conv.operator == "Conv" and b.array(conv.inputs[1]) is not None:
-        w, *rest = (torch.from_numpy(np.asarray(b.array(name))) for name in conv.inputs[1:])
-        mean, variance, scale, shift = (torch.from_numpy(np.asarray(a)) for a in (mean, variance, scale, shift))
+        w, *rest = (torch.as_tensor(np.asarray(b.array(name))) for name in conv.inputs[1:])
+        mean, variance, scale, shift = (torch.as_tensor(np.asarray(a)) for a in (mean, variance, scale, shift))
         fused = torch.nn.utils.fuse_conv_bn_weights(w, rest[0] if rest else None, mean, variance, eps, scale, shift)
         names = [b.constant(part.detach().numpy(), f"{b.scope}.folded") for part in fused]
         return b.emit("Conv", [conv.inputs[0], names[0], *_bias(b, names[1])], out.shape, out.dtype, **conv.attributes)
@@ -186,7 +238,16 @@ def _batch_norm(b, out, x, weight, bias, running_mean, running_var, training, mo
 
 
 @_translation("layer_norm")
-def _layer_norm(b, out, x, normalized_shape, weight, bias, eps, cudnn_enable):
+def _layer_norm(
+    b: GraphBuilder,
+    out: Out,
+    x: str,
+    normalized_shape: Sequence[int],
+    weight: str | None,
+    bias: str | None,
+    eps: float,
+    cudnn_enable: object,
+) -> str:
     weight = weight or b.constant(np.ones(normalized_shape, np.dtype(out.dtype)))
     inputs = [x, weight] + ([bias] if bias else [])
     return b.emit(
@@ -195,10 +256,13 @@ def _layer_norm(b, out, x, normalized_shape, weight, bias, eps, cudnn_enable):
 
 
 def _softmax(name: str) -> Translation:
-    return lambda b, out, x, dim, dtype: b.emit(name, [x], out.shape, out.dtype, axis=dim)
+    def function(b: GraphBuilder, out: Out, x: str, dim: int, dtype: object) -> str:
+        return b.emit(name, [x], out.shape, out.dtype, axis=dim)
+
+    return function
 
 
-TRANSLATIONS |= {"softmax": _softmax("Softmax"), "log_softmax": _softmax("LogSoftmax")}
+TRANSLATIONS.update({"softmax": _softmax("Softmax"), "log_softmax": _softmax("LogSoftmax")})
 
 
 # -- element-wise ----------------------------------------------------------------------------------------------------
@@ -211,46 +275,51 @@ _UNARY = {
 
 
 def _unary(name: str) -> Translation:
-    return lambda b, out, x, **_: b.emit(name, [x], out.shape, out.dtype)
+    def function(b: GraphBuilder, out: Out, x: str, **_: object) -> str:
+        return b.emit(name, [x], out.shape, out.dtype)
+
+    return function
 
 
 TRANSLATIONS.update({name: _unary(onnx) for name, onnx in _UNARY.items()})
 
 
 @_translation("silu")
-def _silu(b, out, x):
+def _silu(b: GraphBuilder, out: Out, x: str) -> str:
     return b.emit("Mul", [x, b.emit("Sigmoid", [x], out.shape, out.dtype)], out.shape, out.dtype)
 
 
 @_translation("rsqrt")
-def _rsqrt(b, out, x):
+def _rsqrt(b: GraphBuilder, out: Out, x: str) -> str:
     return b.emit("Reciprocal", [b.emit("Sqrt", [x], out.shape, out.dtype)], out.shape, out.dtype)
 
 
 @_translation("gelu")
-def _gelu(b, out, x, approximate):
+def _gelu(b: GraphBuilder, out: Out, x: str, approximate: str) -> str:
     return b.emit("Gelu", [x], out.shape, out.dtype, approximate=approximate)
 
 
 @_translation("hardsigmoid")
-def _hardsigmoid(b, out, x):
+def _hardsigmoid(b: GraphBuilder, out: Out, x: str) -> str:
     return b.emit("HardSigmoid", [x], out.shape, out.dtype, alpha=1 / 6, beta=0.5)
 
 
 @_translation("leaky_relu")
-def _leaky_relu(b, out, x, negative_slope):
+def _leaky_relu(b: GraphBuilder, out: Out, x: str, negative_slope: float) -> str:
     return b.emit("LeakyRelu", [x], out.shape, out.dtype, alpha=float(negative_slope))
 
 
 @_translation("elu")
-def _elu(b, out, x, alpha, scale, input_scale):
+def _elu(b: GraphBuilder, out: Out, x: str, alpha: float, scale: float, input_scale: float) -> str:
     if scale != 1 or input_scale != 1:
         raise Untranslatable("scaled elu")
     return b.emit("Elu", [x], out.shape, out.dtype, alpha=float(alpha))
 
 
 @_translation("clamp", "hardtanh", "relu6")
-def _clip(b, out, x, min=0, max=6, min_val=None, max_val=None):
+def _clip(
+    b: GraphBuilder, out: Out, x: str, min: Number = 0, max: Number = 6, min_val: Number = None, max_val: Number = None
+) -> str:
     low, high = (min, max) if min_val is None else (min_val, max_val)
     if isinstance(low, str) or isinstance(high, str):
         raise Untranslatable("clamp between tensors")
@@ -259,7 +328,15 @@ def _clip(b, out, x, min=0, max=6, min_val=None, max_val=None):
 
 
 def _binary(name: str, *, reverse: bool = False) -> Translation:
-    def function(b, out, x, other=None, exponent=None, alpha=1, rounding_mode=None):
+    def function(
+        b: GraphBuilder,
+        out: Out,
+        x: Operand,
+        other: Operand = None,
+        exponent: Operand = None,
+        alpha: float = 1,
+        rounding_mode: str | None = None,
+    ) -> str:
         second = exponent if other is None else other
         inputs = [_scalar(b, operand, out.dtype) for operand in (x, second)]
         if rounding_mode is not None or any(b.values[i].dtype != out.dtype for i in inputs):
@@ -283,7 +360,16 @@ TRANSLATIONS["rsub"] = _binary("Sub", reverse=True)
 
 
 @_translation("max_pool2d", "max_pool1d")
-def _max_pool(b, out, x, kernel_size, stride, padding, dilation, ceil_mode):
+def _max_pool(
+    b: GraphBuilder,
+    out: Out,
+    x: str,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Sizes,
+    dilation: Sizes,
+    ceil_mode: bool,
+) -> str:
     n = len(out.shape) - 2
     attributes = {"ceil_mode": int(ceil_mode), "dilations": _pairs(dilation, n), "kernel_shape": _pairs(kernel_size, n)}
     attributes |= {"pads": _pairs(padding, n) * 2, "strides": _pairs(stride or kernel_size, n), "storage_order": 0}
@@ -291,7 +377,17 @@ def _max_pool(b, out, x, kernel_size, stride, padding, dilation, ceil_mode):
 
 
 @_translation("avg_pool2d", "avg_pool1d")
-def _average_pool(b, out, x, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override=None):
+def _average_pool(
+    b: GraphBuilder,
+    out: Out,
+    x: str,
+    kernel_size: Sizes,
+    stride: Sizes | None,
+    padding: Sizes,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None = None,
+) -> str:
     if divisor_override is not None:
         raise Untranslatable("average pooling with its own divisor")
     n = len(out.shape) - 2
@@ -301,7 +397,7 @@ def _average_pool(b, out, x, kernel_size, stride, padding, ceil_mode, count_incl
 
 
 @_translation("adaptive_avg_pool2d", "adaptive_avg_pool1d")
-def _adaptive_average_pool(b, out, x, output_size):
+def _adaptive_average_pool(b: GraphBuilder, out: Out, x: str, output_size: object) -> str:
     n, sizes = len(out.shape) - 2, b.shape(x)[2:]
     if set(out.shape[2:]) == {1}:
         axes = b.ints([-1, -2] if n == 2 else [-1])
@@ -320,7 +416,9 @@ def _adaptive_average_pool(b, out, x, output_size):
 
 
 def _reduction(name: str) -> Translation:
-    def function(b, out, x, dim=None, keepdim=False, dtype=None):
+    def function(
+        b: GraphBuilder, out: Out, x: str, dim: Axes = None, keepdim: bool = False, dtype: object = None
+    ) -> str:
         attributes = {"keepdims": int(keepdim), "noop_with_empty_axes": 0}
         inputs = [x] if dim is None or dim == [] else [x, b.ints([dim] if isinstance(dim, int) else dim)]
         return b.emit(name, inputs, out.shape, out.dtype, **attributes)
@@ -336,7 +434,7 @@ for _name, _onnx in [("mean", "ReduceMean"), ("sum", "ReduceSum"), ("amax", "Red
 
 
 @_translation("view", "reshape", "flatten", "unflatten", "_unsafe_view")
-def _reshape(b, out, x, **_):
+def _reshape(b: GraphBuilder, out: Out, x: str, **_: object) -> str:
     if b.shape(x) == out.shape:
         return x
     if (before := b.producer(x)) is not None and before.operator == "Reshape":
@@ -345,7 +443,9 @@ def _reshape(b, out, x, **_):
 
 
 @_translation("permute", "transpose", "t")
-def _transpose(b, out, x, dims=None, dim0=None, dim1=None):
+def _transpose(
+    b: GraphBuilder, out: Out, x: str, dims: Axes = None, dim0: int | None = None, dim1: int | None = None
+) -> str:
     rank = len(out.shape)
     perm = _axes(dims, rank) if dims is not None else list(range(rank))
     if dims is None and rank > 1:
@@ -359,7 +459,7 @@ def _transpose(b, out, x, dims=None, dim0=None, dim1=None):
 
 
 @_translation("unsqueeze")
-def _unsqueeze(b, out, x, dim):
+def _unsqueeze(b: GraphBuilder, out: Out, x: str, dim: int) -> str:
     axes = [dim % len(out.shape)]
     if (before := b.producer(x)) is not None and before.operator == "Unsqueeze":
         inner = np.asarray(b.array(before.inputs[1])).tolist()
@@ -369,7 +469,7 @@ def _unsqueeze(b, out, x, dim):
 
 
 @_translation("squeeze")
-def _squeeze(b, out, x, dim=None):
+def _squeeze(b: GraphBuilder, out: Out, x: str, dim: Axes = None) -> str:
     rank = len(b.shape(x))
     axes = range(rank) if dim is None else _axes(dim, rank)
     axes = [a for a in axes if b.shape(x)[a] == 1]
@@ -377,19 +477,21 @@ def _squeeze(b, out, x, dim=None):
 
 
 @_translation("expand", "expand_as")
-def _expand(b, out, x, size=None, implicit=False, other=None):
+def _expand(
+    b: GraphBuilder, out: Out, x: str, size: object = None, implicit: bool = False, other: object = None
+) -> str:
     return x if b.shape(x) == out.shape else b.emit("Expand", [x, b.ints(out.shape)], out.shape, out.dtype)
 
 
 @_translation(
     "contiguous", "clone", "detach", "dropout", "alias", "lift_fresh_copy", "feature_dropout", "alpha_dropout"
 )
-def _identity(b, out, x, **_):
+def _identity(b: GraphBuilder, out: Out, x: str, **_: object) -> str:
     return x
 
 
 @_translation("to", "_to_copy", "type_as")
-def _cast(b, out, x, **_):
+def _cast(b: GraphBuilder, out: Out, x: str, **_: object) -> str:
     if b.values[x].dtype == out.dtype:
         return x
     import onnx
@@ -399,12 +501,12 @@ def _cast(b, out, x, **_):
 
 
 @_translation("cat")
-def _concat(b, out, tensors, dim):
+def _concat(b: GraphBuilder, out: Out, tensors: Sequence[str], dim: int) -> str:
     return b.emit("Concat", tensors, out.shape, out.dtype, axis=dim) if len(tensors) > 1 else tensors[0]
 
 
 @_translation("stack")
-def _stack(b, out, tensors, dim):
+def _stack(b: GraphBuilder, out: Out, tensors: Sequence[str], dim: int) -> str:
     axis = dim % len(out.shape)
     shape = (*out.shape[:axis], 1, *out.shape[axis + 1 :])
     parts = [b.emit("Unsqueeze", [x, b.ints([axis])], shape, out.dtype) for x in tensors]
@@ -412,7 +514,15 @@ def _stack(b, out, tensors, dim):
 
 
 @_translation("split", "split_with_sizes", "chunk")
-def _split(b, out, x, dim, split_size=None, split_sizes=None, chunks=None):
+def _split(
+    b: GraphBuilder,
+    out: Out,
+    x: str,
+    dim: int,
+    split_size: object = None,
+    split_sizes: object = None,
+    chunks: object = None,
+) -> tuple[str, ...]:
     axis = dim % len(out.shape)
     sizes = [part.shape[axis] for part in out.parts]
     if split_sizes is None and len(set(sizes)) == 1:
@@ -421,10 +531,10 @@ def _split(b, out, x, dim, split_size=None, split_sizes=None, chunks=None):
 
 
 @_translation("unbind")
-def _unbind(b, out, x, dim):
+def _unbind(b: GraphBuilder, out: Out, x: str, dim: int) -> tuple[str, ...]:
     axis = dim % len(b.shape(x))
     shape = (*b.shape(x)[:axis], 1, *b.shape(x)[axis + 1 :])
-    parts = []
+    parts: list[str] = []
     for i, part in enumerate(out.parts):
         piece = b.emit("Slice", [x, *map(b.ints, ([i], [i + 1], [axis]))], shape, out.dtype)
         parts.append(b.emit("Squeeze", [piece, b.ints([axis])], part.shape, out.dtype))
@@ -432,7 +542,7 @@ def _unbind(b, out, x, dim):
 
 
 @_translation("select")
-def _select(b, out, x, dim, index):
+def _select(b: GraphBuilder, out: Out, x: str, dim: int, index: int) -> str:
     axis = dim % len(b.shape(x))
     return b.emit(
         "Gather", [x, b.constant(np.array(index % b.shape(x)[axis], np.int64))], out.shape, out.dtype, axis=axis
@@ -440,7 +550,7 @@ def _select(b, out, x, dim, index):
 
 
 @_translation("slice")
-def _slice(b, out, x, dim, start, end, step):
+def _slice(b: GraphBuilder, out: Out, x: str, dim: int, start: int | None, end: int | None, step: int) -> str:
     if b.shape(x) == out.shape:
         return x
     end = np.iinfo(np.int64).max if end is None else end
@@ -448,12 +558,14 @@ def _slice(b, out, x, dim, start, end, step):
 
 
 @_translation("embedding")
-def _embedding(b, out, weight, indices, **_):
+def _embedding(b: GraphBuilder, out: Out, weight: str, indices: str, **_: object) -> str:
     return b.emit("Gather", [weight, indices], out.shape, out.dtype, axis=0)
 
 
 @_translation("pad", "constant_pad_nd")
-def _pad(b, out, x, pad, mode="constant", value=None):
+def _pad(
+    b: GraphBuilder, out: Out, x: str, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> str:
     rank = len(out.shape)
     before, after = [0] * rank, [0] * rank
     for i in range(len(pad) // 2):
@@ -466,12 +578,12 @@ def _pad(b, out, x, pad, mode="constant", value=None):
 
 
 @_translation("pixel_shuffle")
-def _pixel_shuffle(b, out, x, upscale_factor):
+def _pixel_shuffle(b: GraphBuilder, out: Out, x: str, upscale_factor: int) -> str:
     return b.emit("DepthToSpace", [x], out.shape, out.dtype, blocksize=upscale_factor, mode="CRD")
 
 
 @_translation("channel_shuffle")
-def _channel_shuffle(b, out, x, groups):
+def _channel_shuffle(b: GraphBuilder, out: Out, x: str, groups: int) -> str:
     batch, channels, *rest = out.shape
     grouped, shuffled = ((batch, i, j, *rest) for i, j in [(groups, channels // groups), (channels // groups, groups)])
     x = b.emit("Reshape", [x, b.ints(grouped)], grouped, out.dtype, allowzero=1)

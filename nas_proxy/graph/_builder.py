@@ -24,7 +24,7 @@ class GraphBuilder:
         self.nodes: list[Node] = []
         self.values: dict[str, Value] = {}
         self.scope = "node"  # the module being translated, after which nodes are named
-        self._constants: dict[tuple, str] = {}
+        self._constants: dict[tuple[object, ...], str] = {}
         self._producers: dict[str, Node] = {}
         self._taken: dict[str, int] = {}
 
@@ -45,11 +45,15 @@ class GraphBuilder:
         """Add a node with one output of this shape and dtype; returns the output's name."""
         return self._add(operator, inputs, [Value("", tuple(int(d) for d in shape), dtype)], attributes)[0]
 
-    def emit_parts(self, operator: str, inputs: Sequence[str], parts: Sequence[Any], **attributes: Any) -> tuple:
+    def emit_parts(
+        self, operator: str, inputs: Sequence[str], parts: Sequence[Any], **attributes: Any
+    ) -> tuple[str, ...]:
         """Add a node with several outputs (``shape`` and ``dtype`` of each); returns their names."""
         return self._add(operator, inputs, [Value("", part.shape, part.dtype) for part in parts], attributes)
 
-    def _add(self, operator: str, inputs: Sequence[str], makes: Sequence[Value], attributes: dict) -> tuple[str, ...]:
+    def _add(
+        self, operator: str, inputs: Sequence[str], makes: Sequence[Value], attributes: dict[str, Any]
+    ) -> tuple[str, ...]:
         name = self.unique(f"{self.scope}/{operator}")
         outputs = tuple(f"{name}:{i}" for i in range(len(makes)))
         node = Node(name, operator, tuple(inputs), outputs, attributes)
@@ -79,6 +83,7 @@ class GraphBuilder:
         return self.constant(np.array(list(values), np.int64))
 
     def shape(self, name: str) -> tuple[int, ...]:
+        """Of a value by name."""
         return self.values[name].shape
 
     def array(self, name: str) -> np.ndarray | None:

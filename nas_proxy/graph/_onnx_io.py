@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -86,7 +86,9 @@ def save_onnx(graph: TensorGraph, path: str | Path) -> Path:
 
     path = Path(path)
     if sum(value.bytes for value in graph.values.values() if value.is_constant) > 0.9 * _PROTOBUF_LIMIT:
-        ir.save(_to_ir(graph), path, external_data=f"{path.name}.data")
+        ir.save(  # pyright: ignore[reportUnknownMemberType]
+            _to_ir(graph), path, external_data=f"{path.name}.data"
+        )
         return path
     return files.write_bytes(path, to_onnx(graph).SerializeToString())
 
@@ -144,10 +146,11 @@ def _check_external_data(model: ir.Model, folder: Path | None, label: str) -> No
             raise InputError(f"{label}: initialiser {name!r} has no data: truncated?")
         if not isinstance(tensor, ir.ExternalTensor):
             continue
-        where = f"{label}: tensor {name!r} is in the file {str(tensor.location)!r}"
+        location = str(cast(Any, tensor).location)
+        where = f"{label}: tensor {name!r} is in the file {location!r}"
         if folder is None:
             raise InputError(f"{where}: give the model's path, so that it can be found, not its bytes.")
-        file = (folder / tensor.location).resolve()
+        file = (folder / location).resolve()
         if not file.is_relative_to(folder):
             raise InputError(f"{where}, outside the model's own folder, which is refused.")
         if not file.is_file():
@@ -250,7 +253,7 @@ def _from_ir(model: ir.Model) -> TensorGraph:
 def _nodes(graph: ir.Graph) -> list[Node]:
     """Nodes with their attributes; unnamed ones are named, so that every message can name its node."""
     taken = {node.name for node in graph}
-    nodes = []
+    nodes: list[Node] = []
     for i, node in enumerate(graph):
         if not node.name:
             node.name = f"{node.op_type}_{i}"

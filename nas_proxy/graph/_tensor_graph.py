@@ -32,10 +32,12 @@ class Constant:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of the array."""
         return tuple(self.array.shape)
 
     @property
     def dtype(self) -> str:
+        """Named as in NumPy; ``"string"`` for text."""
         return _dtype_name(self.array.dtype)
 
     @cached_property
@@ -80,6 +82,7 @@ class Value:
 
     @property
     def elements(self) -> int:
+        """How many numbers it holds, the product of its shape."""
         return int(np.prod(self.shape, dtype=np.int64))
 
     @property
@@ -90,6 +93,7 @@ class Value:
 
     @property
     def is_constant(self) -> bool:
+        """Whether its contents are known before the network runs."""
         return self.constant is not None
 
 
@@ -104,10 +108,11 @@ class Node:
     operator: str
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     domain: str = ""
 
     def attribute(self, name: str, default: Any = None) -> Any:
+        """The value of an attribute, or ``default`` where the node has none of this name."""
         return self.attributes.get(name, default)
 
     @cached_property
@@ -140,7 +145,7 @@ class TensorGraph:
     outputs: tuple[str, ...]
     name: str = "graph"
     opset: Mapping[str, int] = field(default_factory=lambda: {"": 20})
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
         made = set(self.inputs) | {name for name, value in self.values.items() if value.is_constant}
@@ -200,7 +205,7 @@ class TensorGraph:
         value = self.values.get(name)
         return value.constant.array if value is not None and value.constant is not None else None
 
-    def to_networkx(self) -> networkx.DiGraph:
+    def to_networkx(self) -> networkx.DiGraph[str]:
         """A view for graph algorithms: node names joined by the activations between them.
 
         Nodes carry ``node`` (the :class:`Node`), edges ``values`` (names of the tensors, in order).
@@ -208,7 +213,7 @@ class TensorGraph:
         with from_extra("draw", "a view as a networkx graph"):
             import networkx
 
-        view = networkx.DiGraph(name=self.name)
+        view: networkx.DiGraph[str] = networkx.DiGraph(name=self.name)
         view.add_nodes_from((node.name, {"node": node}) for node in self.nodes)
         for node in self.nodes:
             for name in node.reads:

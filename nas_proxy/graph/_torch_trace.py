@@ -4,11 +4,14 @@
 :mod:`nas_proxy.graph._aten` does not translate.
 """
 
+# The types of torch's programs are known in part only; a module that a caller hands in is checked to be one.
+# pyright: reportUnknownMemberType=false, reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -62,15 +65,16 @@ def from_torch(module: torch.nn.Module, example_shapes: Sequence[Any]) -> Tensor
 def _examples(shapes: Sequence[Any]) -> tuple[torch.Tensor, ...]:
     import torch
 
-    several = list(shapes) if shapes and not isinstance(shapes[0], int | np.integer) else [shapes]
-    examples = []
+    several: list[Any] = list(shapes) if shapes and not isinstance(shapes[0], int | np.integer) else [shapes]
+    examples: list[torch.Tensor] = []
     for shape in several:
         if isinstance(shape, torch.Tensor):
             examples.append(shape)
             continue
-        if not isinstance(shape, Sequence) or not shape or not all(isinstance(d, int) and d > 0 for d in shape):
+        sizes = cast(Sequence[Any], shape)
+        if not isinstance(sizes, Sequence) or not sizes or not all(isinstance(d, int) and d > 0 for d in sizes):
             raise InputError(f"example_shapes: expected sizes of at least 1, as in (1, 3, 32, 32); found {shape!r}.")
-        examples.append(torch.zeros(*shape))
+        examples.append(torch.zeros(*sizes))
     return tuple(examples)
 
 
@@ -113,7 +117,7 @@ def _translate(exported: torch.export.ExportedProgram, name: str) -> TensorGraph
 
     builder = GraphBuilder()
     held: dict[Any, Any] = {}  # fx node -> the name of its value, or a tuple of names
-    inputs = []
+    inputs: list[str] = []
     for spec in exported.graph_signature.input_specs:
         node = next(n for n in exported.graph.nodes if n.name == spec.arg.name)
         if spec.kind == InputKind.USER_INPUT:
@@ -145,7 +149,7 @@ def _drop_dead(
 ) -> tuple[list[Node], dict[str, Value]]:
     """Nodes and values that the outputs need; inputs stay, needed or not."""
     needed = {*inputs, *outputs}
-    nodes = []
+    nodes: list[Node] = []
     for node in reversed(builder.nodes):
         if needed & set(node.makes):
             nodes.append(node)
@@ -154,9 +158,9 @@ def _drop_dead(
 
 
 def _scope(node: Any) -> str:
-    stack = node.meta.get("nn_module_stack") or {}
-    path = next(reversed(stack.values()))[0] if stack else ""
-    return str(path).removeprefix("L['self'].") or "root"
+    stack: dict[str, Any] = node.meta.get("nn_module_stack") or {}
+    path = str(next(reversed(stack.values()))[0]) if stack else ""
+    return path.removeprefix("L['self'].") or "root"
 
 
 def _array(tensor: Any) -> np.ndarray:

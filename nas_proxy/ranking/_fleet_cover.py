@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +42,8 @@ def cover(packed: NDArray[np.uint8], networks: int) -> Cover:
         networks: how many bits of a row count.
     """
     left = np.flatnonzero(packed.any(axis=1))
-    wins, chosen = _count(packed, left, networks), []
+    wins = _count(packed, left, networks)
+    chosen: list[int] = []
     while len(left):
         network = int(np.argmax(wins))
         served = _bit(packed[left], network)
@@ -84,9 +86,9 @@ def _at_least(packed: NDArray[np.uint8], networks: int) -> int:
     bits = np.unpackbits(columns, axis=0, count=len(hardest))
     found = linprog(
         np.ones(bits.shape[1]),
-        A_ub=-sparse.csr_array(bits.astype(np.float64)),
+        A_ub=cast(Any, -sparse.csr_array(bits.astype(np.float64))),  # scipy's stubs know dense matrices only
         b_ub=-np.ones(len(hardest)),
         bounds=(0, None),
         method="highs",
     )
-    return int(np.ceil(found.fun - 1e-6)) if found.status == 0 else 1
+    return int(np.ceil(found.fun - 1e-6)) if found.status == 0 and found.fun is not None else 1

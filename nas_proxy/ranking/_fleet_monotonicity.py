@@ -46,7 +46,7 @@ def assess_fleet(posterior: FleetPosterior, pairs: NDArray[np.float64], seed: in
     """What to expect of ``b`` targets on pairs of architectures ``(p, 3 + d)`` that none has measured."""
     rng = np.random.default_rng(seed)
     coefficients, covariance = posterior.coefficients, posterior.covariance
-    columns = np.arange(coefficients.shape[1])
+    columns = np.arange(int(coefficients.shape[1]))
     jitter = 1e-9 * np.trace(covariance, axis1=1, axis2=2) / len(columns)
     covariance = covariance.copy()
     covariance[:, columns, columns] += np.maximum(jitter, 1e-18)[:, None]

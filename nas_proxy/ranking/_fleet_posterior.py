@@ -140,14 +140,16 @@ class _Best:
     noise: NDArray[np.float64]  # (b, k)
 
     @classmethod
-    def of(cls, family: _Family, target: NDArray[np.float64], noise: NDArray[np.float64], there: NDArray) -> _Best:
+    def of(
+        cls, family: _Family, target: NDArray[np.float64], noise: NDArray[np.float64], there: NDArray[np.bool_]
+    ) -> _Best:
         """The evidence of every hypothesis, and the best. ``noise`` are relative variances of measurements ``(b, n)``.
 
         A measurement that is missing is one of its own, known to be 0: it changes no other.
         """
         prior, n = family.prior, there.sum(axis=1)[:, None, None]
         covariance = family.kernels * (there[:, :, None] & there[:, None, :])[:, None]
-        diagonal = np.arange(target.shape[1])
+        diagonal = np.arange(int(target.shape[1]))
         covariance[:, :, diagonal, diagonal] += np.where(there[:, None], family.grid[:, 2, None] * noise[:, None], 1.0)
         factor = np.linalg.cholesky(covariance)
         log_det = np.log(factor[:, :, diagonal, diagonal]).sum(axis=2)
@@ -178,7 +180,7 @@ class _Best:
             gain = (p2 * h1**2 - 2 * across * h1 * h2 + p1 * h2**2) / determinant
             single = log_evidence(along**2 / precision, precision * slab, feature.shape[1])
             pair = log_evidence(gain, determinant * slab**2, len(first))
-            tables.append(_FleetSlabs(single, feature, nothing, np.full(feature.shape[1], slab)))
+            tables.append(_FleetSlabs(single, feature, nothing, np.full(int(feature.shape[1]), slab)))
             tables.append(_FleetSlabs(pair, feature[:, first], feature[:, second], np.full(len(first), slab)))
         return cls._best(family, tables)
 
@@ -221,7 +223,7 @@ class _FleetAverage:
     def of(
         cls, family: _Family, target: NDArray[np.float64], inflation: NDArray[np.float64], there: NDArray[np.bool_]
     ) -> _FleetAverage:
-        best, diagonal = _Best.of(family, target, inflation, there), np.arange(target.shape[1])
+        best, diagonal = _Best.of(family, target, inflation, there), np.arange(int(target.shape[1]))
         rows = family.rows * there[:, :, None]
         loaded = rows[:, None] * best.variance[:, :, None]  # (b, k, n, 3 + d)
         covariance = loaded @ rows.swapaxes(1, 2)[:, None]
@@ -263,6 +265,6 @@ class _FleetAverage:
         between = (self.means - self.coefficients[:, None]) * np.sqrt(self.best.probability)[:, :, None]
         learnt = (self.white_rows * np.sqrt(weight)[:, :, None, None]).reshape(len(weight), -1, between.shape[2])
         total = between.swapaxes(1, 2) @ between - learnt.swapaxes(1, 2) @ learnt
-        columns = np.arange(total.shape[1])
+        columns = np.arange(int(total.shape[1]))
         total[:, columns, columns] += (weight[:, None] @ self.best.variance)[:, 0]
         return total

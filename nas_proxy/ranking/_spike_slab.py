@@ -217,7 +217,7 @@ def _hypotheses(
     quadratic = (target_white**2).sum(axis=1)
     base = log_prior - np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
     along, own = np.einsum("gnd,gn->gd", white, target_white), (white**2).sum(axis=1)
-    feature = np.arange(tried.shape[1])
+    feature = np.arange(int(tried.shape[1]))
     if len(feature) > prior.features:
         explained = (along**2 / (own + 1)).max(axis=0)
         feature = largest(explained, prior.features, within=SAME * explained.max())

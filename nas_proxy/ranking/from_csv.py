@@ -66,7 +66,7 @@ def fit_one(path: Path, space: str | None = None, *, why: str) -> ProxyLatencyMo
 
 
 def _fitted(table: LatencyTable, path: Path) -> dict[str, ProxyLatencyModel]:
-    found = {}
+    found: dict[str, ProxyLatencyModel] = {}
     for device in table.devices:
         own = table.measured_on(device)
         with naming(f"{path}, device {device!r}"):
@@ -81,7 +81,7 @@ def adapt_csv(proxies: Mapping[str, ProxyLatencyModel], path: Path, method: str 
         InputError: the file cannot be read or holds another space, or a target has too few measurements.
     """
     table = LatencyTable.from_csv(path, next(iter(proxies.values())).space)
-    adapted = []
+    adapted: list[Adapted] = []
     for target in table.devices:
         own = table.measured_on(target)
         given = own.archs, own.latency_ms(target)

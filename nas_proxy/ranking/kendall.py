@@ -41,7 +41,7 @@ def kendall_taus(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.f
     if np.isnan(a).any() or np.isnan(b).any():
         raise InputError("Kendall's tau is of numbers, found NaN: leave out what is not measured.")
     if len(b) < 2:
-        return np.zeros(b.shape[1])
+        return np.zeros(int(b.shape[1]))
     pairs = zip(np.broadcast_to(levels(a), b.shape).T, levels(b).T, strict=True)
     taus = [stats.kendalltau(x, y, method="asymptotic")[0] for x, y in pairs]
     return np.nan_to_num(np.array(taus, dtype=np.float64))  # scipy says NaN where there is no order

@@ -62,7 +62,7 @@ def assess(posterior: Posterior, scale: Scale, measured_ms: NDArray[np.float64],
     them in one that does not depend on how they were given.
     """
     rng = np.random.default_rng(0)
-    n, step_ms = len(measured_ms), measured_ms.mean() * _clock_step(measured_ms / measured_ms.mean())
+    n, step_ms = len(measured_ms), float(measured_ms.mean()) * _clock_step(measured_ms / measured_ms.mean())
     predicted = (population.matrix @ posterior.coefficients)[:, None]
     values, vectors = np.linalg.eigh(posterior.covariance)
     # the symmetric root: which eigenvectors a library gives, and of which sign, does not matter

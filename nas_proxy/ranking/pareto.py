@@ -1,5 +1,8 @@
 """Pareto fronts of accuracy and latency."""
 
+# pymoo has no types.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import numpy as np

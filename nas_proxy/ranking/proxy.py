@@ -115,6 +115,7 @@ class ProxyLatencyModel:
 
     @property
     def knowledge(self) -> ProxyKnowledge:
+        """As :attr:`Proxy.knowledge`."""
         return ProxyKnowledge(self.columns.share, self.columns.n_features, self.ridge.weights / self._scale)
 
     def inputs(self, archs: Sequence[Any]) -> Inputs:

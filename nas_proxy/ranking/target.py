@@ -45,11 +45,17 @@ class Proxy(Protocol):
     archs: list[Any]
 
     @property
-    def knowledge(self) -> ProxyKnowledge: ...
+    def knowledge(self) -> ProxyKnowledge:
+        """What fitting the proxy has taught about the space's columns; a method may use it."""
+        ...
 
-    def inputs(self, archs: Sequence[Any]) -> Inputs: ...
+    def inputs(self, archs: Sequence[Any]) -> Inputs:
+        """What the proxy and the space say of ``n`` architectures: the columns that a method weighs."""
+        ...
 
-    def uncertainty(self, archs: Sequence[Any]) -> NDArray[np.float64]: ...
+    def uncertainty(self, archs: Sequence[Any]) -> NDArray[np.float64]:
+        """Standard deviation of the proxy's own predictions, ``(n,)``, on the scale of its latencies."""
+        ...
 
 
 class TargetLatencyModel:
@@ -108,5 +114,5 @@ def unmeasured(proxy: Proxy, measured: Sequence[Any]) -> list[Any]:
     texts = sorted(found)
     if len(texts) > ARCHITECTURES:
         rng = np.random.default_rng(0)
-        texts = [texts[i] for i in np.sort(rng.choice(len(texts), ARCHITECTURES, replace=False))]
+        texts = [texts[int(i)] for i in np.sort(rng.choice(len(texts), ARCHITECTURES, replace=False))]
     return [found[text] for text in texts] or sorted(measured, key=to_str)

@@ -114,7 +114,9 @@ def rank_zoo(
     model = fit_zoo(space, proxy.archs, proxy.latency_ms(_only_device(proxy)))
     measured = dict(zip(target.archs, target.latency_ms(_only_device(target)).tolist(), strict=True))
     adapted = model.adapt(list(measured), list(measured.values()))
-    named = [(w.name, w.arch, w.top1) for w in weights] if weights else [(arch, arch, None) for arch in proxy.archs]
+    named: list[tuple[str, str, float | None]] = [(arch, arch, None) for arch in proxy.archs]
+    if weights:
+        named = [(w.name, w.arch, w.top1) for w in weights]
     options = set(space.choices["network"])
     known = sorted((entry for entry in named if entry[1] in options), key=lambda entry: entry[:2])
     if not known:
@@ -124,12 +126,14 @@ def rank_zoo(
     for row, (_, arch, _) in enumerate(known):
         if arch in measured:
             predicted[row] = measured[arch]
-    front = set(pareto_front([top1 or 0.0 for *_, top1 in known], predicted[:, 0]).tolist()) if weights else set()
+    front: set[int] = set()
+    if weights:
+        front.update(pareto_front([top1 or 0.0 for _, _, top1 in known], predicted[:, 0]).tolist())
     networks = [
         RankedNetwork(name, arch, float(ms), float(low), float(high), arch in measured, top1, row in front)
         for row, ((name, arch, top1), (ms, low, high)) in enumerate(zip(known, predicted, strict=True))
     ]
-    networks = [networks[row] for row in ties.order(predicted[:, 0])]
+    networks = [networks[int(row)] for row in ties.order(predicted[:, 0])]
     unknown = tuple(dict.fromkeys(arch for _, arch, _ in named if arch not in options))
     return ZooRanking(tuple(networks), adapted.monotonicity, unknown)
 

@@ -7,10 +7,11 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypeVar  # its default: SearchSpace alone is one of any architectures
 
 from nas_proxy.errors import InputError, UnknownNameError, whole_number
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FeatureColumn", "SearchSpace"]
 
-Arch = TypeVar("Arch")
+Arch = TypeVar("Arch", default=Any)
 _ENUMERABLE = 2_000_000
 _POOL = 2_000
 
@@ -120,7 +121,7 @@ class SearchSpace(ABC, Generic[Arch]):
         for name in parameters:
             if name not in self.parameters:
                 raise UnknownNameError(f"parameter of {self.name}", name, self.parameters)
-        return replace(self, **parameters) if parameters else self  # pyright: ignore[reportArgumentType]
+        return replace(cast(Any, self), **parameters) if parameters else self
 
     def __post_init__(self) -> None:
         for name, value in self.parameters.items():

@@ -77,13 +77,14 @@ class Contributions:
         exists, factors = values > 0, np.zeros(one_hot.shape[1])
         target, inputs = np.log(values[exists]), one_hot[exists].astype(np.float64)
         base = target.mean()
-        residual, chosen = target - base, []
+        residual = target - base
+        chosen: list[int] = []
         while (residual**2).mean() > _EXACT:
             choice = self._most_explaining(residual, inputs, chosen)
             if choice is None:
                 break
             chosen.append(choice)
-            used = np.concatenate([np.arange(*self._starts[[c, c + 1]].tolist()) for c in chosen])
+            used = np.concatenate([np.arange(int(self._starts[c]), int(self._starts[c + 1])) for c in chosen])
             factors[used] = np.linalg.lstsq(inputs[:, used], target - base, rcond=None)[0]
             residual = target - base - inputs @ factors
         factors[self._forbidden(exists, one_hot)] = _NEVER

@@ -25,7 +25,7 @@ _squeeze_excite: Any = partial(
     SqueezeExcite,
     gate_layer="hard_sigmoid",
     force_act_layer=nn.ReLU,
-    rd_round_fn=lambda channels: inner_channels(channels, 1),
+    rd_round_fn=partial(inner_channels, factor=1),
 )
 
 

@@ -103,4 +103,5 @@ def _operator(name: str, channels: int) -> nn.Module:
             return relu_conv_bn(channels, channels, 3)
         case "avg_pool_3x3":
             return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-    raise AssertionError(name)
+        case _:
+            raise AssertionError(name)

@@ -53,7 +53,8 @@ def extend_table(
     """
     rows: dict[str, dict[str, float]] = {}
     if path.exists():
-        rows = {str(arch): costs for arch, costs in read_table(path).to_dict("index").items()}
+        found = read_table(path).to_dict("index").items()
+        rows = {str(arch): {str(name): cost for name, cost in costs.items()} for arch, costs in found}
     wanted = list(dict.fromkeys(archs))
     missing = [arch for arch in wanted if arch not in rows]
     failed: dict[str, str] = {}
@@ -74,7 +75,12 @@ def extend_table(
 def _write(path: Path, rows: dict[str, dict[str, float]]) -> None:
     table = pd.DataFrame.from_dict(rows, orient="index").fillna(0).sort_index().astype("int64")
     table = table[
-        ["parameters", "depth", "compute_depth", *sorted(set(table) - {"parameters", "depth", "compute_depth"})]
+        [
+            "parameters",
+            "depth",
+            "compute_depth",
+            *sorted(set(table.columns.astype(str)) - {"parameters", "depth", "compute_depth"}),
+        ]
     ]
     text = io.StringIO()
     table.to_csv(text, index_label="arch", lineterminator="\n")

@@ -4,18 +4,23 @@ Operators are seen as ATen dispatches them, so that any architecture is recorded
 one kernel. Views cost nothing, and what depends on parameters alone is constant and not recorded.
 """
 
+# torch's own methods are typed in part only.
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torch.utils.hooks import RemovableHandle
 
 from nas_proxy.spaces._kinds import COMPUTE
 
@@ -75,7 +80,7 @@ class Trace:
 
 
 @contextmanager
-def built_on_meta() -> Iterator[None]:
+def built_on_meta() -> Generator[None]:
     """Modules made inside have shapes and no values, and initialising them costs nothing."""
     with torch.device("meta"), _NoInitialisation():
         yield
@@ -148,15 +153,18 @@ class _Recorder(TorchDispatchMode):
         _mark(constants, _Origin(constant=True))
 
     @contextmanager
-    def following(self, network: nn.Module) -> Iterator[None]:
+    def following(self, network: nn.Module) -> Generator[None]:
         """Inside, the innermost module that runs is the last of ``module_paths``."""
 
-        def leave(*_: Any) -> None:
+        def enter(path: str, *_: object) -> None:
+            self.module_paths.append(path)
+
+        def leave(*_: object) -> None:
             self.module_paths.pop()
 
-        hooks = []
-        for path, module in network.named_modules():
-            hooks.append(module.register_forward_pre_hook(lambda *_, path=path: self.module_paths.append(path)))
+        hooks: list[RemovableHandle] = []
+        for path, module in cast(Iterator[tuple[str, nn.Module]], network.named_modules()):
+            hooks.append(module.register_forward_pre_hook(partial(enter, path)))
             hooks.append(module.register_forward_hook(leave))
         try:
             yield

@@ -5,6 +5,9 @@ A block is a 1x1 convolution that expands the channels, a depthwise convolution 
 the shape stays, and a 1x1 convolution where it changes.
 """
 
+# What a caller hands in is checked, whatever its annotation says.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -54,7 +57,7 @@ class FBNet(SearchSpace[tuple[int, ...]]):
     @cached_property
     def positions(self) -> tuple[BlockPosition, ...]:
         """Channels, stride and size at each of the 22 layers."""
-        found = []
+        found: list[BlockPosition] = []
         channels, size = STEM_CHANNELS, halve(self.image_size)
         for stage, (channels_out, layers, first_stride) in enumerate(STAGES):
             for layer in range(layers):
@@ -65,6 +68,7 @@ class FBNet(SearchSpace[tuple[int, ...]]):
     # -- encoding ----------------------------------------------------------------------------------------------------
 
     def encode(self, archs: Sequence[tuple[int, ...]]) -> NDArray[np.int64]:
+        """As :meth:`SearchSpace.encode`."""
         try:
             codes = np.array(archs)
         except ValueError:
@@ -82,6 +86,7 @@ class FBNet(SearchSpace[tuple[int, ...]]):
         return codes.astype(np.int64)
 
     def decode(self, codes: NDArray[np.integer]) -> list[tuple[int, ...]]:
+        """As :meth:`SearchSpace.decode`."""
         return [tuple(code) for code in np.asarray(codes).tolist()]
 
     def to_str(self, arch: Sequence[int]) -> str:
@@ -90,6 +95,7 @@ class FBNet(SearchSpace[tuple[int, ...]]):
         return ",".join(str(int(operator)) for operator in arch)
 
     def from_str(self, text: str) -> tuple[int, ...]:
+        """As :meth:`SearchSpace.from_str`."""
         if not isinstance(text, str):
             raise InputError(f"fbnet: expected 22 operator indices joined by commas, found {text!r}.")
         parts = [part.strip() for part in text.strip().strip("()[]").split(",")]
@@ -116,11 +122,12 @@ class FBNet(SearchSpace[tuple[int, ...]]):
 
     @cached_property
     def feature_columns(self) -> tuple[FeatureColumn, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Operators used, costs of the whole network, costs of each stage, depth."""
         units = {column.name: column for column in TALLY}
         stages = range(len(STAGES))
         return (
             *(FeatureColumn(f"count_{op}", f"{op} layers", "layers") for op in OPERATORS),
-            *(TALLY[i] for i in self._varying),
+            *(TALLY[int(i)] for i in self._varying),
             *(
                 FeatureColumn(f"stage{stage}_{name}", f"{units[name].meaning}, of stage {stage}", units[name].unit)
                 for name in _PER_STAGE
@@ -154,6 +161,7 @@ class FBNet(SearchSpace[tuple[int, ...]]):
         return np.flatnonzero(np.ptp(self._table, axis=1).max(axis=0))
 
     def features(self, archs: Sequence[tuple[int, ...]]) -> NDArray[np.float64]:
+        """As :meth:`SearchSpace.features`."""
         codes = self.encode(archs)
         cost = self._table[np.arange(codes.shape[1]), codes]  # (n, 22, len(TALLY))
         counts = (codes[:, :, None] == np.arange(len(OPERATORS))).sum(axis=1)
@@ -171,6 +179,7 @@ class FBNet(SearchSpace[tuple[int, ...]]):
     # -- network -----------------------------------------------------------------------------------------------------
 
     def input_shape(self, arch: Sequence[int]) -> tuple[int, int, int]:
+        """As :meth:`SearchSpace.input_shape`."""
         return (self.input_channels, self.image_size, self.image_size)
 
     def build(self, arch: Sequence[int], **parameters: Any) -> torch.nn.Module:

@@ -3,6 +3,9 @@
 Five stages of up to four mobile blocks; stages 1, 3 and 4 have squeeze-and-excitation.
 """
 
+# What a caller hands in is checked, whatever its annotation says.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -57,7 +60,8 @@ _TALLY_INDEX = {column.name: i for i, column in enumerate(TALLY)}
 
 
 def _positions() -> tuple[LayerPosition, ...]:
-    found, channels, halvings = [], STEM_CHANNELS, 1
+    found: list[LayerPosition] = []
+    channels, halvings = STEM_CHANNELS, 1
     for index, stage in enumerate(STAGES):
         for layer in range(_DEEPEST):
             found.append(LayerPosition(index, channels, stage.channels, stage.stride if layer == 0 else 1, halvings))
@@ -106,6 +110,7 @@ class MobileNetV3(SearchSpace[Arch]):
         return np.array(codes, dtype=np.int64).reshape(len(archs), len(self.choices))
 
     def decode(self, codes: NDArray[np.integer]) -> list[Arch]:
+        """As :meth:`SearchSpace.decode`."""
         ks, e, d, r = np.split(np.asarray(codes), [_LAYERS, 2 * _LAYERS, 2 * _LAYERS + len(STAGES)], axis=1)
         exists = _existing(d)
         return [
@@ -129,6 +134,7 @@ class MobileNetV3(SearchSpace[Arch]):
         return "|".join([f"r{arch['r']}", *stages])
 
     def from_str(self, text: str) -> Arch:
+        """As :meth:`SearchSpace.from_str`."""
         expected = f"a text such as {self.to_str(self.decode(np.zeros((1, len(self.choices)), int))[0])!r}"
         if not isinstance(text, str):
             raise InputError(f"mobilenetv3: expected {expected}, found {text!r}.")
@@ -152,13 +158,14 @@ class MobileNetV3(SearchSpace[Arch]):
 
     @cached_property
     def feature_columns(self) -> tuple[FeatureColumn, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Resolution, options used, layers and costs of each stage, costs of the whole network."""
         tallied = {column.name: column for column in TALLY}
         return (
             FeatureColumn("resolution", "height and width of the input image", "pixels"),
             *(FeatureColumn(f"count_k{k}", f"layers with a kernel of {k}x{k}", "layers") for k in KERNELS),
             *(FeatureColumn(f"count_e{e}", f"layers that expand the channels {e} times", "layers") for e in EXPANSIONS),
             *(FeatureColumn(f"depth_{i}", f"layers in stage {i}", "layers") for i in range(len(STAGES))),
-            *(TALLY[i] for i in _varying()),
+            *(TALLY[int(i)] for i in _varying()),
             *(
                 FeatureColumn(f"stage{i}_{name}", f"{tallied[name].meaning}, of stage {i}", tallied[name].unit)
                 for name in _PER_STAGE
@@ -167,6 +174,7 @@ class MobileNetV3(SearchSpace[Arch]):
         )
 
     def features(self, archs: Sequence[Arch]) -> NDArray[np.float64]:
+        """As :meth:`SearchSpace.features`."""
         codes = self.encode(archs)
         ks, e, d, r = np.split(codes, [_LAYERS, 2 * _LAYERS, 2 * _LAYERS + len(STAGES)], axis=1)
         exists = _existing(d)
@@ -175,9 +183,9 @@ class MobileNetV3(SearchSpace[Arch]):
         outside = np.empty((len(codes), len(TALLY)))
         for code in np.unique(r):
             rows = np.flatnonzero(r[:, 0] == code)
-            cost = _table(RESOLUTIONS[code])[np.arange(_LAYERS), operator[rows]]  # (rows, layers, len(TALLY))
+            cost = _table(RESOLUTIONS[int(code)])[np.arange(_LAYERS), operator[rows]]  # (rows, layers, len(TALLY))
             stages[rows] = cost.reshape(len(rows), len(STAGES), _DEEPEST, len(TALLY)).sum(axis=2)
-            outside[rows] = self._outside(RESOLUTIONS[code])
+            outside[rows] = self._outside(RESOLUTIONS[int(code)])
         return np.column_stack(
             [
                 np.take(RESOLUTIONS, r),
@@ -208,6 +216,7 @@ class MobileNetV3(SearchSpace[Arch]):
     # -- network -----------------------------------------------------------------------------------------------------
 
     def input_shape(self, arch: Arch) -> tuple[int, int, int]:
+        """As :meth:`SearchSpace.input_shape`."""
         _check(arch)
         return (self.input_channels, arch["r"], arch["r"])
 
@@ -226,7 +235,7 @@ class MobileNetV3(SearchSpace[Arch]):
         return MobileNetV3Network(layers, space.classes, space.input_channels)
 
 
-def _exists(arch: Arch, layer: int) -> bool:
+def _exists(arch: Mapping[str, Any], layer: int) -> bool:
     return layer % _DEEPEST < arch["d"][layer // _DEEPEST]
 
 
@@ -258,17 +267,17 @@ def _varying() -> NDArray[np.int64]:
     return np.flatnonzero(_table(RESOLUTIONS[0]).any(axis=(0, 1)))
 
 
-def _check(arch: Any) -> None:
+def _check(arch: Mapping[str, Any]) -> None:
     """Raise the error that says where ``arch`` is not an architecture."""
     if not isinstance(arch, Mapping) or set(arch) != {"ks", "e", "d", "r"}:
         raise InputError(f"mobilenetv3: expected a mapping with 'ks' (20), 'e' (20), 'd' (5) and 'r', found {arch!r}.")
     for key in ("d", "ks", "e"):  # depths first: they say which of the others count
         options, n = _OPTIONS[key]
-        values = arch[key]
+        values: Sequence[Any] = arch[key]
         if not isinstance(values, Sequence) or len(values) != n:
             raise InputError(f"mobilenetv3: {key}: expected {n} values, found {values!r}.")
         for i, value in enumerate(values):
-            if value not in options and (key == "d" or _exists(arch, i)):  # pyright: ignore[reportArgumentType]
+            if value not in options and (key == "d" or _exists(arch, i)):
                 raise InputError(f"mobilenetv3: {key}[{i}]: expected one of {options}, found {value!r}.")
     if arch["r"] not in RESOLUTIONS:
         raise InputError(

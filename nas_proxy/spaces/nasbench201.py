@@ -8,8 +8,12 @@ the same. What runs on a device depends on its compiler, so that the features co
 - *live*: edges on a path from the input to the output, what is left when constants are folded too.
 """
 
+# What a caller hands in is checked, whatever its annotation says.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
@@ -71,6 +75,7 @@ class NasBench201(SearchSpace[str]):
     # -- encoding ----------------------------------------------------------------------------------------------------
 
     def encode(self, archs: Sequence[str]) -> NDArray[np.int64]:
+        """As :meth:`SearchSpace.encode`."""
         number = _numbers()
         try:
             flat = [number[arch] for arch in archs]
@@ -81,16 +86,19 @@ class NasBench201(SearchSpace[str]):
         return np.stack(np.unravel_index(np.array(flat, dtype=np.int64), [len(OPERATORS)] * len(EDGES)), axis=1)
 
     def decode(self, codes: NDArray[np.integer]) -> list[str]:
-        texts = []
-        for code in np.asarray(codes).tolist():
-            e01, e02, e12, e03, e13, e23 = (OPERATORS[i] for i in code)
+        """As :meth:`SearchSpace.decode`."""
+        texts: list[str] = []
+        for code in np.asarray(codes):
+            e01, e02, e12, e03, e13, e23 = (OPERATORS[int(i)] for i in code)
             texts.append(f"|{e01}~0|+|{e02}~0|{e12}~1|+|{e03}~0|{e13}~1|{e23}~2|")
         return texts
 
     def to_str(self, arch: str) -> str:
+        """As :meth:`SearchSpace.to_str`."""
         return self.from_str(arch)
 
     def from_str(self, text: str) -> str:
+        """As :meth:`SearchSpace.from_str`."""
         if not isinstance(text, str):
             raise InputError(
                 f"nasbench201: expected a text such as '{self.decode(np.zeros((1, 6), int))[0]}', "
@@ -104,8 +112,9 @@ class NasBench201(SearchSpace[str]):
 
     @cached_property
     def feature_columns(self) -> tuple[FeatureColumn, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Operators and costs, counted three times (see the module), then depths and what is live."""
         tallied = {column.name: column for column in TALLY}
-        columns = []
+        columns: list[FeatureColumn] = []
         for which, what in _EXTENTS.items():
             columns += [FeatureColumn(f"{which}_{op}", f"{op} edges of the cell, {what}", "edges") for op in OPERATORS]
             columns += [
@@ -123,11 +132,12 @@ class NasBench201(SearchSpace[str]):
         )
 
     def features(self, archs: Sequence[str]) -> NDArray[np.float64]:
+        """As :meth:`SearchSpace.features`."""
         codes = self.encode(archs)
         operators = codes[:, :, None] == np.arange(len(OPERATORS))  # (n, edge, operator)
         live = live_edges(codes)
         live_additions = _additions(live)
-        columns = []
+        columns: list[NDArray[Any]] = []
         for kept, additions in [
             (np.ones_like(live), np.full(len(codes), 3)),
             (needed := needed_edges(codes), _additions(needed)),
@@ -187,6 +197,7 @@ class NasBench201(SearchSpace[str]):
     # -- network -----------------------------------------------------------------------------------------------------
 
     def input_shape(self, arch: str) -> tuple[int, int, int]:
+        """As :meth:`SearchSpace.input_shape`."""
         return (self.input_channels, self.image_size, self.image_size)
 
     def build(self, arch: str, *, prune: bool = False, **parameters: Any) -> torch.nn.Module:
@@ -206,7 +217,7 @@ class NasBench201(SearchSpace[str]):
         with from_extra("torch", "a network of nasbench201"):
             from nas_proxy.spaces._nasbench201_network import NasBench201Network
 
-        edges = [(*edge, OPERATORS[op]) for edge, op, keep in zip(EDGES, code[0], kept, strict=True) if keep]
+        edges = [(*edge, OPERATORS[int(op)]) for edge, op, keep in zip(EDGES, code[0], kept, strict=True) if keep]
         return NasBench201Network(edges, space.channels, space.cells, space.classes, space.input_channels)
 
 
@@ -254,7 +265,7 @@ def _pick(total: NDArray[np.float64]) -> NDArray[np.float64]:
 def _numbers() -> dict[str, int]:
     """Canonical text to position in the lexicographic order of codes."""
     shape = [len(OPERATORS)] * len(EDGES)
-    codes = np.stack(np.unravel_index(np.arange(len(OPERATORS) ** len(EDGES)), shape), axis=1)
+    codes = np.stack(np.unravel_index(np.arange(math.prod(shape)), shape), axis=1)
     return {text: i for i, text in enumerate(NasBench201().decode(codes))}
 
 

@@ -5,6 +5,9 @@ Networks of one zoo differ by a factor of ten thousand in size, so features are 
 shares of the totals, for kind: the logarithm of a latency that adds up over kinds of work is close to linear in them.
 """
 
+# What a caller hands in is checked, whatever its annotation says.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -51,6 +54,7 @@ class TimmZoo(SearchSpace[str]):
     # -- encoding ----------------------------------------------------------------------------------------------------
 
     def encode(self, archs: Sequence[str]) -> NDArray[np.int64]:
+        """As :meth:`SearchSpace.encode`."""
         try:
             rows = [self._row[arch] for arch in archs]
         except (KeyError, TypeError):
@@ -60,12 +64,15 @@ class TimmZoo(SearchSpace[str]):
         return np.array(rows, dtype=np.int64).reshape(len(archs), 1)
 
     def decode(self, codes: NDArray[np.integer]) -> list[str]:
+        """As :meth:`SearchSpace.decode`."""
         return [self.choices["network"][i] for i in np.asarray(codes)[:, 0]]
 
     def to_str(self, arch: str) -> str:
+        """As :meth:`SearchSpace.to_str`."""
         return self.from_str(arch)
 
     def from_str(self, text: str) -> str:
+        """As :meth:`SearchSpace.from_str`."""
         if isinstance(text, str) and text in self._row:
             return text
         name, _ = split(text)
@@ -79,9 +86,11 @@ class TimmZoo(SearchSpace[str]):
 
     @cached_property
     def feature_columns(self) -> tuple[FeatureColumn, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Logarithms of totals, then shares of kinds of work in them."""
         return tuple(column for column, _ in self._columns)
 
     def features(self, archs: Sequence[str]) -> NDArray[np.float64]:
+        """As :meth:`SearchSpace.features`."""
         return self._features[self.encode(archs)[:, 0]]
 
     @cached_property
@@ -113,7 +122,8 @@ class TimmZoo(SearchSpace[str]):
 
     @cached_property
     def _columns(self) -> list[tuple[FeatureColumn, NDArray[np.float64]]]:
-        totals, found = self._totals, []
+        totals = self._totals
+        found: list[tuple[FeatureColumn, NDArray[np.float64]]] = []
         for name, (meaning, unit) in _TOTALS.items():
             column = FeatureColumn(f"log_{name}", f"logarithm of the {meaning}", f"log {unit}")
             found.append((column, np.log(np.maximum(totals[name], 1))))
@@ -147,6 +157,7 @@ class TimmZoo(SearchSpace[str]):
     # -- network -----------------------------------------------------------------------------------------------------
 
     def input_shape(self, arch: str) -> tuple[int, int, int]:
+        """As :meth:`SearchSpace.input_shape`."""
         _, size = split(self.from_str(arch))
         return (3, size, size)
 

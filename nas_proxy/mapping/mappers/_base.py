@@ -44,12 +44,12 @@ def map_problem(problem: Problem, mapper: Mapper | str = "marl", seed: int = 0) 
         UnknownNameError: no mapper has this name, or the mapper no such option.
     """
     rng = np.random.default_rng(whole_number(seed, "the seed"))
-    mapper = extensions.get("mappers", mapper)
-    if problem.budget < mapper.initial:
+    found: Mapper = extensions.get("mappers", mapper)
+    if problem.budget < found.initial:
         raise InputError(
-            f"a budget of {problem.budget} evaluations is below the {mapper.initial} that {type(mapper).__name__} "
+            f"a budget of {problem.budget} evaluations is below the {found.initial} that {type(found).__name__} "
             f"starts with: raise the budget, or lower the mapper's setting."
         )
     with contextlib.suppress(BudgetSpentError):
-        mapper.search(problem, rng)
+        found.search(problem, rng)
     return problem.result()
