@@ -12,7 +12,7 @@ __all__ = ["random_inputs"]
 def random_inputs(graph: TensorGraph, seed: int, dtype: str | None = None) -> dict[str, np.ndarray]:
     """Standard normal numbers, small integers, coin flips; ``dtype`` replaces that of floating-point inputs."""
     rng = np.random.default_rng(seed)
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name in graph.inputs:
         value = graph.values[name]
         if value.dtype == "bool":

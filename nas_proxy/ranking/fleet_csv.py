@@ -72,7 +72,7 @@ def write_fleet(path: Path, fleet: Fleet, space: SearchSpace) -> Path:
     columns = (fleet.limit_ms, fleet.latency_ms, fleet.low_ms, fleet.high_ms)
     columns = np.column_stack([*columns, fleet.kendall_tau, fleet.tau_low, fleet.tau_high])
     heading = ("device", "arch", "accuracy", *numbers, "measured", "shared_arch", "shared_latency_ms", "doubts")
-    rows = []
+    rows: list[list[object]] = []
     for i, device in enumerate(fleet.devices):
         best, shared = int(fleet.best[i]), fleet.shared[fleet.group[i]] if fleet.group[i] >= 0 else -1
         rows.append([

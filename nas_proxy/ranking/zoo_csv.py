@@ -37,7 +37,7 @@ def read_zoo_latencies(path: Path, space: SearchSpace) -> LatencyTable:
 
 def write_zoo(path: Path, ranking: ZooRanking) -> Path:
     """All networks as CSV, fastest first."""
-    rows = []
+    rows: list[list[object]] = []
     for network in ranking.networks:
         latencies = (f"{value:.6g}" for value in (network.latency_ms, network.low_ms, network.high_ms))
         top1 = "" if network.top1 is None else network.top1

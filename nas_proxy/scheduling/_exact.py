@@ -176,7 +176,7 @@ class _Model:
         self.size = self.s0 + problem.stages + 1
         self.objective = np.zeros(self.size)
         self.objective[-1] = 1.0
-        self.integrality = np.zeros(self.size)
+        self.integrality = np.zeros(self.size, dtype=np.int64)
         self.integrality[: self.z0] = 1
         upper: Any = np.full(self.size, np.inf)
         upper[: self.s0] = 1.0

@@ -1,5 +1,8 @@
 """timm's networks and one's own, by name and image size."""
 
+# What a caller hands in is checked, whatever its annotation says.
+# pyright: reportUnnecessaryIsInstance=false
+
 from __future__ import annotations
 
 import importlib
