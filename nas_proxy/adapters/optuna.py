@@ -55,9 +55,15 @@ class ProxySampler(optuna.samplers.BaseSampler):
     # -- what Optuna calls -------------------------------------------------------------------------------------------
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """As ``optuna.samplers.BaseSampler.infer_relative_search_space``: the space's choices."""
         return {label: CategoricalDistribution(tuple(options)) for label, options in self._options.items()}
 
     def sample_relative(self, study: optuna.Study, trial: FrozenTrial, search_space: Any) -> dict[str, Any]:
+        """As ``optuna.samplers.BaseSampler.sample_relative``: the next candidate, empty once all were proposed.
+
+        Raises:
+            InputError: the study does not maximise one value.
+        """
         if [direction.name for direction in study.directions] != ["MAXIMIZE"]:
             raise InputError("ProxySampler needs a study of one value to maximise: create_study(direction='maximize').")
         with self._lock:
@@ -81,6 +87,7 @@ class ProxySampler(optuna.samplers.BaseSampler):
         return self._others.sample_independent(study, trial, param_name, param_distribution)
 
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        """As ``optuna.samplers.BaseSampler.after_trial``: its accuracy, or its failure, is told to the session."""
         with self._lock:
             arch = self._archs.pop(trial.number, None)
             if all(trial.params.get(label, self) in options for label, options in self._options.items()):

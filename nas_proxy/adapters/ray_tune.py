@@ -45,12 +45,18 @@ class ProxySearcher(Searcher):
     # -- what Ray calls ----------------------------------------------------------------------------------------------
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """As ``ray.tune.search.Searcher.set_search_properties``.
+
+        Raises:
+            InputError: the mode is not ``"max"``.
+        """
         if mode not in (None, "max"):
             raise InputError(f"the searcher maximises accuracy, but TuneConfig says mode={mode!r}: give mode='max'.")
         self._key = self._metric = metric or self._key
         return False  # Ray refuses choices in `param_space` then: they are the engine's; constants it adds itself
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """As ``ray.tune.search.Searcher.suggest``: ``{"arch": text}`` of the next candidate."""
         candidate = self._session.propose()
         if candidate is None:
             return Searcher.FINISHED
@@ -58,6 +64,7 @@ class ProxySearcher(Searcher):
         return {"arch": candidate.arch}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """As ``ray.tune.search.Searcher.on_trial_complete``: its accuracy, or its failure, is told to the session."""
         arch = self._archs.pop(trial_id, None)
         if arch is not None and (error or result is None):
             self._session.fail(arch, "its trial failed")
@@ -65,9 +72,11 @@ class ProxySearcher(Searcher):
             self._session.report(arch, (result or {}).get(self._key))
 
     def save(self, checkpoint_path: str) -> None:
+        """As ``ray.tune.search.Searcher.save``: the session's state as JSON."""
         files.write_json(checkpoint_path, {"session": self._session.state(), "archs": self._archs})
 
     def restore(self, checkpoint_path: str) -> None:
+        """As ``ray.tune.search.Searcher.restore``: goes on from what :meth:`save` wrote."""
         state = json.loads(Path(checkpoint_path).read_text())
         self._archs = state["archs"]
         self._session.restore_if_newer(state["session"])

@@ -38,22 +38,28 @@ class ProxyScheduler(TrialScheduler):
     # -- what Syne Tune calls ----------------------------------------------------------------------------------------
 
     def suggest(self) -> TrialSuggestion | None:
+        """As ``syne_tune.optimizer.scheduler.TrialScheduler.suggest``: ``{"arch": text}`` of the next candidate."""
         candidate = self._session.propose()
         return None if candidate is None else TrialSuggestion.start_suggestion({"arch": candidate.arch})
 
     def on_trial_complete(self, trial: Trial, result: dict[str, Any]) -> None:
+        """As ``syne_tune.optimizer.scheduler.TrialScheduler.on_trial_complete``: tells the session its accuracy."""
         self._session.report(trial.config["arch"], result.get(self.metric))
 
     def on_trial_error(self, trial: Trial) -> None:
+        """As ``syne_tune.optimizer.scheduler.TrialScheduler.on_trial_error``: its failure is told to the session."""
         self._session.fail(trial.config["arch"], "its trial failed")
 
     def metric_names(self) -> list[str]:
+        """As ``syne_tune.optimizer.scheduler.TrialScheduler.metric_names``."""
         return [self.metric]
 
     def metric_mode(self) -> str:
+        """As ``syne_tune.optimizer.scheduler.TrialScheduler.metric_mode``."""
         return "max"
 
     def metadata(self) -> dict[str, Any]:
+        """As ``syne_tune.optimizer.scheduler.TrialScheduler.metadata``."""
         return {
             "scheduler_name": type(self).__name__,
             "metric_names": self.metric_names(),

@@ -83,6 +83,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
     # -- encoding ----------------------------------------------------------------------------------------------------
 
     def encode(self, archs: Sequence[Mapping[str, Any]]) -> NDArray[np.int64]:
+        """As :meth:`SearchSpace.encode`."""
         codes = np.empty((len(archs), len(self.choices)), dtype=np.int64)
         try:
             for column, (label, index) in enumerate(zip(self.choices, self._index, strict=True)):
@@ -98,12 +99,14 @@ class NniSpace(SearchSpace[dict[str, Any]]):
         return codes
 
     def decode(self, codes: NDArray[np.integer]) -> list[dict[str, Any]]:
+        """As :meth:`SearchSpace.decode`."""
         return [
             {label: copy.copy(options[i]) for (label, options), i in zip(self.choices.items(), code, strict=True)}
             for code in np.asarray(codes).tolist()
         ]
 
     def valid(self, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
+        """As :meth:`SearchSpace.valid`."""
         if not self._constraints:
             return super().valid(codes)
         samples = self.decode(codes)
@@ -115,6 +118,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
         return json.dumps({label: arch[label] for label in self.choices})
 
     def from_str(self, text: str) -> dict[str, Any]:
+        """As :meth:`SearchSpace.from_str`."""
         try:
             arch = json.loads(text)
         except (TypeError, ValueError) as error:
@@ -140,6 +144,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
     # -- features ----------------------------------------------------------------------------------------------------
 
     def features(self, archs: Sequence[Mapping[str, Any]]) -> NDArray[np.float64]:
+        """As :meth:`SearchSpace.features`."""
         costs = self._contributions.predict(self.encode(archs))
         return np.hstack([costs @ _SUMS, costs[:, self._seen]])
 
@@ -203,6 +208,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
     # -- network -----------------------------------------------------------------------------------------------------
 
     def input_shape(self, arch: Mapping[str, Any]) -> tuple[int, int, int]:
+        """As :meth:`SearchSpace.input_shape`."""
         return self._shape
 
     def build(self, arch: Mapping[str, Any], **parameters: Any) -> torch.nn.Module:

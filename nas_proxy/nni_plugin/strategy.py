@@ -91,6 +91,7 @@ class ProxyStrategy(Strategy):
             return self._opened.pareto()
 
     def extra_repr(self) -> str:
+        """What NNI shows of the strategy in its ``repr``."""
         return f"targets={list(self._latency)}, limits_ms={self._limits_ms}, seed={self._seed}"
 
     # -- what NNI calls ----------------------------------------------------------------------------------------------

@@ -64,6 +64,7 @@ class Candidates(ABC):
         self.space, self.targets = space, targets
 
     def slate(self, archs: Sequence[Any]) -> Slate:
+        """What the search knows of ``n`` architectures before any is trained: texts, latencies and limits kept."""
         latency_ms = self.targets.predict(archs)
         texts = [self.space.to_str(arch) for arch in archs]
         return Slate(list(archs), texts, latency_ms, Points.of(self.columns, archs), self.budgets.met_by(latency_ms))

@@ -41,6 +41,7 @@ class Targets:
 
     @property
     def names(self) -> list[str]:
+        """Names of the targets, in the order of the columns of their latencies."""
         return list(self.models)
 
     @property

@@ -62,6 +62,7 @@ class Kernel:
 
     @property
     def noise(self) -> float:
+        """Variance of one measurement of the standardised accuracy."""
         return self.variances[-1] + _JITTER
 
     def __call__(self, a: Points, b: Points) -> NDArray[Any]:
