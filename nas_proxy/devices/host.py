@@ -77,6 +77,7 @@ class HostDevice(Device):
         return cls(name, spec)
 
     def describe(self) -> dict[str, Any]:
+        """As :meth:`Device.describe`."""
         return {
             "name": self.name,
             **self.spec.model_dump(),
@@ -112,6 +113,7 @@ class HostDevice(Device):
         return self._cost
 
     def compare(self, before: TensorGraph, after: TensorGraph, *, seconds: float = 20.0) -> PairedSpeedup | None:
+        """As :meth:`Device.compare`: in turns on this machine; None where the runtime is not ONNX Runtime."""
         if self.spec.runtime != "onnxruntime":
             return None
         from nas_proxy.devices.paired_speedup import compare_latency

@@ -76,7 +76,12 @@ class TableDevice(Device):
 
     @classmethod
     def from_description(cls, name: str, description: Mapping[str, Any]) -> TableDevice:
-        """The device of a YAML file."""
+        """The device of a YAML file.
+
+        Raises:
+            InputError: a field of the description is unknown, missing or of the wrong type, its file cannot be read, or the file's
+                space is not the one described.
+        """
         spec = parse(TableSpec, description, f"device {name!r}")
         if spec.space is not None:
             extensions.stated("spaces", spec.space)
@@ -90,6 +95,7 @@ class TableDevice(Device):
         return cls(name, table, spec.device)
 
     def describe(self) -> dict[str, Any]:
+        """As :meth:`Device.describe`."""
         return {"name": self.name, "kind": "table", "space": self.table.space, "column": self.column}
 
     def latency(self, network: Any) -> LatencyResult:
@@ -103,6 +109,11 @@ class TableDevice(Device):
         return result
 
     def latencies(self, space: SearchSpace, archs: Sequence[Any]) -> Iterator[tuple[int, LatencyResult]]:
+        """As :meth:`Device.latencies`: read from the table.
+
+        Raises:
+            InputError: the space is not the table's, or an architecture is not of it or not in the table.
+        """
         if (asked := space_text(space)) != self.table.space:
             raise InputError(f"device {self.name!r}: the table is of {self.table.space!r}, not of {asked!r}.")
         archs = [space.from_str(space.to_str(arch)) for arch in archs]  # canonical, or an error that says what is wrong

@@ -215,7 +215,11 @@ class Problem:
         return np.array([value for value, _ in found]), Metrics(np.array([metric for _, metric in found]))
 
     def result(self) -> SearchResult:
-        """What has been found so far."""
+        """What has been found so far.
+
+        Raises:
+            InputError: nothing has been evaluated yet.
+        """
         if self.best is None:
             raise InputError("nothing has been evaluated yet: run a mapper first.")
         mapping = self.space.mappings(self.best[None])

@@ -57,7 +57,11 @@ class ProxyLatencyProfiler(Profiler):
         return self._predict([sample_of(sample, self._space) for sample in samples])
 
     def within(self, limit_ms: float) -> Callable[[Any], bool]:
-        """For NNI's ``Filter``: whether a model is predicted to take at most ``limit_ms``."""
+        """For NNI's ``Filter``: whether a model is predicted to take at most ``limit_ms``.
+
+        Raises:
+            InputError: the limit is not a positive number of milliseconds.
+        """
         if not limit_ms > 0:
             raise InputError(f"limit_ms must be a positive number of milliseconds, found {limit_ms!r}.")
         return lambda model: self.profile(model.sample) <= limit_ms

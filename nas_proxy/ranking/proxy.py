@@ -119,7 +119,11 @@ class ProxyLatencyModel:
         return ProxyKnowledge(self.columns.share, self.columns.n_features, self.ridge.weights / self._scale)
 
     def inputs(self, archs: Sequence[Any]) -> Inputs:
-        """What the proxy and the space say of architectures; remembered for the last few sequences asked for."""
+        """What the proxy and the space say of architectures; remembered for the last few sequences asked for.
+
+        Raises:
+            InputError: the model has not been fitted.
+        """
         if not hasattr(self, "ridge"):
             raise InputError("this ProxyLatencyModel has no measurements yet: call fit(archs, latency_ms) first.")
         key, remembered = _key(archs), self._inputs

@@ -24,6 +24,9 @@ def synthetic_problem(
     Unit times, parameters and tensor sizes are log-normal (about a third of units have no parameters, as in real
     networks); the cache holds 0.4 to 2.5 times a device's share of the parameters, the links take 5 to 60 % of a
     stage's time for a typical cut, so that every term of the cost can be the one that matters.
+
+    Raises:
+        InputError: ``n`` is below 1.
     """
     if n < 1:
         raise InputError(f"a network needs at least one unit, found {n}.")

@@ -17,7 +17,9 @@ __all__ = ["Bars", "Terminal"]
 class Bars(Protocol):
     """Moves the bar called ``name`` to ``done`` of ``total``; a new name is a new bar. ``note`` is shown beside it."""
 
-    def __call__(self, name: str, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, name: str, done: int, total: int, note: str = "") -> None:
+        """Called with ``done`` of ``total`` steps finished."""
+        ...
 
 
 class Terminal:
