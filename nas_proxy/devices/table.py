@@ -79,8 +79,9 @@ class TableDevice(Device):
         """The device of a YAML file.
 
         Raises:
-            InputError: a field of the description is unknown, missing or of the wrong type, its file cannot be read, or the file's
-                space is not the one described.
+            InputError: a field is unknown, missing or of the wrong type, the file cannot be read, or its space is not
+                the one described.
+            UnknownNameError: the space or the format of the data set is not known.
         """
         spec = parse(TableSpec, description, f"device {name!r}")
         if spec.space is not None:
