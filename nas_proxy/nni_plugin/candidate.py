@@ -36,7 +36,7 @@ class Candidate:
 
     def make_space(self) -> SearchSpace:
         """The search space, with its parameters."""
-        return get_space(self.space, **self.space_parameters)
+        return get_space(self.space, trusted=True, **self.space_parameters)
 
     def build(self, **parameters: Any) -> torch.nn.Module:
         """The trainable network; ``parameters`` override the space's, such as ``classes=10``."""

@@ -40,7 +40,8 @@ def check_it_runs(runtime: Runtime) -> None:
         for threads in (1, 2):
             module, batch = _network()
             run = runtime.prepare(module, batch.to(getattr(torch, precision)), threads)
-            run(), run()
+            run()
+            run()
 
 
 def check_it_computes_the_same(runtime: Runtime) -> None:
