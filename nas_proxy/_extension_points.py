@@ -72,7 +72,7 @@ _ALL = (
             "spatial": "nas_proxy.mapping.device:SpatialDevice.from_description",
             "table": "nas_proxy.devices.table:TableDevice.from_description",
         },
-        "what the field `kind` of a device's YAML file names; options are the other fields",
+        "kinds of devices: a device's YAML file names one in its field `kind`; the other fields are the kind's options",
         "add-a-device",
         handed=("name", "description"),
         flag="--device",
@@ -166,7 +166,7 @@ _ALL = (
         "cost",
         "nas_proxy.devices.costs:GraphCost",
         {"macs+bytes": "nas_proxy.rewriting.costs:PlainCost"},
-        "what a network is rewritten for where it is no device's own cost",
+        "what `optimise` makes smaller where no particular device is meant, such as operations and bytes",
         flag="--for",
     ),
     Point(

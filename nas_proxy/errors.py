@@ -46,7 +46,9 @@ class UnknownNameError(InputError):
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """`` Did you mean 'x'?`` with the known name that is closest, small and capital letters alike; empty where none is
-    close."""
+    close, and for code (``module:attribute``), which no name replaces."""
+    if ":" in str(name):
+        return ""
     by_lower = {each.lower(): each for each in known}
     close = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=0.5)
     return f" Did you mean {by_lower[close[0]]!r}?" if close else ""

@@ -77,9 +77,9 @@ def register(point: str, name: str, entry: Any) -> None:
         UnknownNameError: there is no such extension point.
         InputError: the name has other characters.
     """
-    found = _point(point)
+    what = _with_article(_point(point).what)
     if not _PLAIN.fullmatch(name):
-        raise InputError(f"the name of a {found.what}: expected letters, digits and . _ + -, found {name!r}.")
+        raise InputError(f"the name of {what}: expected letters, digits and . _ + -, found {name!r}.")
     _registered[point][name] = entry
 
 
@@ -113,7 +113,10 @@ def get(point: str, what: Any, *arguments: Any, trusted: bool = True, **given: A
     if not isinstance(what, str):
         if isinstance(what, contract(point)):
             return what
-        raise InputError(f"expected a {found.what} or the name of one, such as {min(found.builtin)!r}; found {what!r}.")
+        example = min(found.builtin)
+        raise InputError(
+            f"expected {_with_article(found.what)} or the name of one, such as {example!r}; found {what!r}."
+        )
     name, in_text = parse_text(what)
     entry, called = lookup(point, name, trusted=trusted), f"{found.what} {name}"
     if isinstance(entry, contract(point)) and not isinstance(entry, type):
@@ -127,7 +130,8 @@ def get(point: str, what: Any, *arguments: Any, trusted: bool = True, **given: A
     except ValueError:  # it has no signature
         pass
     except TypeError as error:
-        raise InputError(f"{called}: {error}.") from None
+        handed = f"{_with_article(found.what)} is called with ({', '.join(found.handed)}), then its options"
+        raise InputError(f"{called}: {error}{f'; {handed}' if found.handed else ''}.") from None
     made = entry(*arguments, **options)
     if not isinstance(made, contract(point)):
         raise _unfit(found, f"{called} gives", made)
@@ -173,7 +177,7 @@ def lookup(point: str, name: str, *, trusted: bool = True) -> Any:
         raise UnknownNameError(found.what, name, names(point), _advice(found, name))
     try:
         entry = _registered[point][name] = _imported(name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # TypeError: a relative module
         raise InputError(
             f"{found.what} {name}: expected a known name or an importable module:attribute; found: {error}."
         ) from error
@@ -313,9 +317,13 @@ def _package(entry: metadata.EntryPoint) -> str:
     return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "a package without a name"
 
 
+def _with_article(noun: str) -> str:
+    return f"{'an' if noun[0] in 'AEIOaeio' else 'a'} {noun}"
+
+
 def _unfit(point: Point, found: str, what: Any) -> InputError:
     wanted = contract(point.name)
-    message = f"{found} {type(what).__name__}: expected a {wanted.__name__}"
+    message = f"{found} {type(what).__name__}: expected {_with_article(wanted.__name__)}"
     if getattr(wanted, "_is_protocol", False):
         members = {name for base in wanted.__mro__ for name in (*vars(base), *vars(base).get("__annotations__", ()))}
         members = sorted(name for name in members - set(dir(object)) if not name.startswith("_"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nas_proxy.errors import MissingDependencyError, extra_for, from_extra
+from nas_proxy.errors import MissingDependencyError, did_you_mean, extra_for, from_extra
 
 
 @pytest.mark.parametrize(
@@ -20,3 +20,8 @@ def test_an_import_that_fails_names_what_needs_it() -> None:
     said = r"pictures needs `pip install 'nas-proxy\[draw\]'`: No module"
     with pytest.raises(MissingDependencyError, match=said), from_extra("draw", "pictures"):
         import no_such_library  # noqa: F401  # pyright: ignore[reportMissingImports]
+
+
+def test_no_name_is_offered_for_code() -> None:
+    assert did_you_mean("genetc", ["genetic"]) == " Did you mean 'genetic'?"
+    assert did_you_mean("os:genetic", ["genetic"]) == ""

@@ -142,12 +142,20 @@ def test_an_option_that_is_needed_is_named():
         ("math:pi", "mapper math:pi is float: expected a Mapper with initial, search."),
         (f"{OWN}:NoMapper", "gives NoMapper: expected a Mapper with initial, search."),
         ("math:tau2", "mapper math:tau2: expected a known name or an importable module:attribute"),
+        (".:x", r"mapper \.:x: expected a known name or an importable module:attribute"),
         ("no_such_module:x", r"mapper no_such_module:x: .*No module named"),
     ],
 )
 def test_what_is_looked_up_is_checked(text, message):
     with pytest.raises(InputError, match=message):
         extensions.get("mappers", text)
+
+
+def test_messages_have_the_right_article():
+    with pytest.raises(InputError, match="expected an AdaptationMethod"):
+        extensions.get("methods", "os:getcwd")
+    with pytest.raises(InputError, match="expected an adaptation method or the name"):
+        extensions.get("methods", 3)
 
 
 def test_an_object_that_satisfies_the_contract_is_taken_as_it_is():

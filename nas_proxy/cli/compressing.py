@@ -34,7 +34,7 @@ def compress(
             "--method",
             "-m",
             help="One way to make the policy smaller, such as PTDQ (quantized after training) or 'L2 0.7 + distil' "
-            "(70 % of the units pruned, then distilled). May be repeated.",
+            "(70 % of the units pruned, then trained again to act as the original does). May be repeated.",
         ),
     ] = [],  # noqa: B006
     all_methods: Annotated[
@@ -51,12 +51,21 @@ def compress(
     ] = None,
     keep: Annotated[
         float,
-        typer.Option(min=0.01, max=1.0, help="The share of its return that a smaller policy must keep to be chosen."),
+        typer.Option(
+            min=0.01,
+            max=1.0,
+            help="How well a smaller policy must still do its task to be chosen, as a share of the original policy's "
+            "mean return. The return is the sum of the rewards in one run of the task.",
+        ),
     ] = 0.95,
     seed: Seed = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Quantize, prune and distil a policy, and choose the smallest form that still does its work."""
+    """Make a policy smaller in several ways, and choose the smallest form that still does its work.
+
+    A policy is quantized (its numbers have fewer bits), pruned (units are removed) or distilled (a small network is
+    trained to act as the original does).
+    """
     from nas_proxy.compression import parse_method, sweep
     from nas_proxy.terminal.compression import sweep_page
 

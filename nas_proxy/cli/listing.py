@@ -29,12 +29,15 @@ def list_names(
     kind: Annotated[
         str | None,
         typer.Argument(
-            autocompletion=_kinds, help="One kind of thing, such as devices: say what each name of this kind means."
+            autocompletion=_kinds, help="The kind of things to list, such as devices. Without it, all kinds are listed."
         ),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Argument(autocompletion=_names, help="One name of this kind: say what each of its options means."),
+        typer.Argument(
+            autocompletion=_names,
+            help="One name of this kind: list the options that it takes, and say what each means.",
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

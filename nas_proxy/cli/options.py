@@ -22,6 +22,8 @@ def known(kind: str) -> Callable[[str], list[str]]:
     return complete
 
 
+_BACKENDS = "dask", "loky", "multiprocessing", "ray", "sequential", "threading"
+
 Model = Annotated[Path, typer.Argument(help="The ONNX file of the network.")]
 Batch = Annotated[
     int | None, typer.Option(min=1, help="The batch size, for a network whose file leaves the batch size open.")
@@ -55,7 +57,9 @@ Jobs = Annotated[int, typer.Option(help="The number of worker processes. -1 star
 Backend = Annotated[
     str,
     typer.Option(
-        autocompletion=lambda incomplete: [name for name in ("loky", "ray") if name.startswith(incomplete)],
-        help="Where the workers run: loky starts processes on this machine, ray uses a Ray cluster.",
+        autocompletion=lambda incomplete: [name for name in _BACKENDS if name.startswith(incomplete)],
+        help="Where the workers run, a backend of joblib: loky, multiprocessing or threading start them on this "
+        "machine, sequential starts none, ray uses a Ray cluster. dask needs an open Dask client, so it is for Python "
+        "code only.",
     ),
 ]

@@ -90,11 +90,14 @@ def adapt(
 
     shown = terminal(output, as_json=as_json)
     files.require_free(output, proxy, target, archs)
+    if archs is not None and output is None:
+        raise InputError("--archs says which predictions to write: give --output too, or leave --archs out.")
     adapted = from_csv.adapt_csv(from_csv.fit_csv(proxy, space), target, method=method)
+    wanted = [] if output is None else from_csv.candidates(adapted[0].model.proxy.space, archs)
     shown.show(quality_page(adapted))
     with written(output, ".csv") as path:
         if path is not None:
-            from_csv.write_predictions(path, adapted, from_csv.candidates(adapted[0].model.proxy.space, archs))
+            from_csv.write_predictions(path, adapted, wanted)
 
 
 @app.command(rich_help_panel="Rank")
@@ -172,7 +175,11 @@ def fleet(
     ] = "1%",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A CSV file to write, with one row a device. '-' is standard output."),
+        typer.Option(
+            "--output",
+            "-o",
+            help="A CSV file to write, with the network recommended to each device. '-' is standard output.",
+        ),
     ] = None,
     space: Space = None,
     as_json: AsJson = False,

@@ -56,6 +56,8 @@ def run(
 
     if (config is None) == (resume is None):
         raise InputError("give a configuration to start (nas-proxy run quickstart), or --resume with a run's folder.")
+    if resume is not None and folder is not None:
+        raise InputError("--resume goes on in the folder of the run: leave --folder out.")
     options = runs.Options(port, expose)
     shown = terminal(as_json=as_json)
     with shown.merged():
@@ -82,7 +84,7 @@ def report(
 ) -> None:
     """Show a run as one HTML page that needs no network connection.
 
-    It says which network to use on which device, and what speaks for that.
+    It says which network to use on which device, and shows the predictions and measurements behind each choice.
     """
     from nas_proxy.report import write_report
 
@@ -107,10 +109,15 @@ def doctor(
     """Check that a search can run in this environment, and say what to do about each failure."""
     from nas_proxy.nni_plugin import doctor
     from nas_proxy.terminal.doctor import doctor_page
+    from nas_proxy.terminal.tables import Page
 
     shown = terminal(as_json=as_json)
+    if remove_hook and fix:
+        raise InputError("give --fix or --remove-hook, not both: one installs what the other removes.")
     if remove_hook:
-        shown.say("The torchvision hook is removed." if doctor.remove_hook() else "There is no torchvision hook.")
+        removed = doctor.remove_hook()
+        said = "The torchvision hook is removed." if removed else "There is no torchvision hook."
+        shown.show(Page([said], {"hook_removed": removed}))
         return
     checks = doctor.diagnose(fix)
     shown.show(doctor_page(checks))

@@ -10,6 +10,7 @@ import typer
 from nas_proxy import files
 from nas_proxy.cli.options import Backend, Batch, Jobs, Model, Parameter, Seed, Shape, Space, known
 from nas_proxy.cli.output import AsJson, terminal, written
+from nas_proxy.errors import InputError
 
 __all__ = ["app"]
 
@@ -28,8 +29,8 @@ def inspect(
     precision: Annotated[
         str,
         typer.Option(
-            help="The number type that weights and activations are counted in, such as int8 or float16. It decides "
-            "how many bytes they take."
+            help="The number type of weights and activations, such as int8 or float16. The bytes shown are those that "
+            "they take as this type."
         ),
     ] = "float32",
     rows: Annotated[
@@ -98,17 +99,22 @@ def map_layer(
         str,
         typer.Option(
             autocompletion=_objectives,
-            help="What is made small: latency, energy, or edp, the product of energy and latency.",
+            help="What the mapping shall need as little of as possible: latency, energy, or edp, the product of both.",
         ),
     ] = "edp",
     max_cycles: Annotated[
         float | None,
-        typer.Option(help="With the objective energy: the most clock cycles that the layer may take. By default any."),
+        typer.Option(
+            help="The number of clock cycles that the layer may take at most; only for --objective energy. By default "
+            "no limit."
+        ),
     ] = None,
     mapper: Annotated[
         str,
         typer.Option(
-            autocompletion=known("mappers"), help="What searches for mappings, by name (nas-proxy list mappers)."
+            autocompletion=known("mappers"),
+            help="The method that searches for mappings: a name (nas-proxy list mappers), or a class of your own as "
+            "module:Class. Options follow in brackets: 'marl(critic=false)'.",
         ),
     ] = "marl",
     seed: Seed = 0,
@@ -164,7 +170,7 @@ def rewrite(
         typer.Option(
             min=0,
             help="The time that the search may take, in seconds; then its best network so far is taken. By default "
-            "any.",
+            "no limit.",
         ),
     ] = None,
     batch: Batch = None,
@@ -210,19 +216,21 @@ def evaluate(
     ] = None,
     space: Space = None,
     rewriter: Annotated[
-        str,
+        str | None,
         typer.Option(
             autocompletion=known("rewriters"),
-            help="What searches for equivalent, cheaper networks, by name (nas-proxy list rewriters).",
+            help="What searches for equivalent, cheaper networks, by name (nas-proxy list rewriters). By default "
+            "greedy.",
         ),
-    ] = "greedy",
+    ] = None,
     rewriting: Annotated[bool, typer.Option(help="Whether to search for equivalent, cheaper networks at all.")] = True,
     mapper: Annotated[
         str | None,
         typer.Option(
             autocompletion=known("mappers"),
-            help="What maps layers to spatial accelerators, by name (nas-proxy list mappers). By default the "
-            "mapper that the device's file names.",
+            help="The method that maps layers to spatial accelerators: a name (nas-proxy list mappers), or a class of "
+            "your own as module:Class. Options follow in brackets: 'marl(critic=false)'. By default the mapper that "
+            "the device's file names.",
         ),
     ] = None,
     evaluations: Annotated[
@@ -236,8 +244,8 @@ def evaluate(
         str | None,
         typer.Option(
             autocompletion=_objectives,
-            help="What mappings make small: latency, energy, or edp, the product of energy and latency. By default "
-            "as the device's file says.",
+            help="What mappings shall need as little of as possible: latency, energy, or edp, the product of both. By "
+            "default as the device's file says.",
         ),
     ] = None,
     scheduler: Annotated[
@@ -273,10 +281,12 @@ def evaluate(
     shown = terminal(output, as_json=as_json)
     if output is not None and str(output) != "-":
         finalists.writer(output)  # refuses a suffix before any work
+    if rewriter is not None and not rewriting:
+        raise InputError("give --rewriter or --no-rewriting, not both.")
     files.require_free(output, archs, *target, own_column="target")
     chosen, wanted = choose(space, parameter, None, seed, archs), {"mapper": mapper, "scheduler": scheduler}
     settings: Any = wanted | {"evaluations": evaluations, "objective": objective, "cache": cache, "seed": seed}
-    settings |= {"rewriter": rewriter if rewriting else None, "workers": Workers(jobs, backend)}
+    settings |= {"rewriter": rewriter or "greedy" if rewriting else None, "workers": Workers(jobs, backend)}
     with shown.progress("evaluating") as on_progress:
         table = finalists.evaluate_finalists(
             chosen.archs, target, space=chosen.space, on_progress=on_progress, **settings

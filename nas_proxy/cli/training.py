@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nas_proxy import files
 from nas_proxy.cli.options import Seed
 from nas_proxy.cli.output import place, terminal, written
 
@@ -24,17 +25,25 @@ _Output = Annotated[
 def respect(
     output: _Output,
     published: Annotated[
-        bool, typer.Option(help="Whether to train the scheduler in the form that was published, to compare with it.")
+        bool,
+        typer.Option(
+            help="Train the scheduler as its authors published it, to compare with it, instead of nas-proxy's own."
+        ),
     ] = False,
     imitation_steps: Annotated[
-        int, typer.Option(min=0, help="The number of training steps in which it imitates optimal schedules.")
+        int, typer.Option(min=0, help="The number of training steps in which the scheduler imitates optimal schedules.")
     ] = 300,
     reinforce_steps: Annotated[
         int,
-        typer.Option(min=0, help="The number of training steps after that, in which it improves on its own schedules."),
+        typer.Option(
+            min=0,
+            help="The number of training steps after imitation, in which the scheduler tries schedules of its own and "
+            "learns from how fast they are.",
+        ),
     ] = 1200,
     units: Annotated[
-        int, typer.Option(min=2, help="The number of operators in each random network that it is trained on.")
+        int,
+        typer.Option(min=2, help="The number of operators in each random network of the training."),
     ] = 30,
     seed: Seed = 0,
 ) -> None:
@@ -45,6 +54,7 @@ def respect(
     made_by = f"nas-proxy train respect --imitation-steps {imitation_steps} --reinforce-steps {reinforce_steps} "
     made_by += f"--units {units} --seed {seed}" + (" --published" if published else "")
     shown = terminal(output)
+    files.require_free(output, suffix=".safetensors")
     with written(output, ".safetensors") as path:
         if published:
             save_weights(train_published(config), path or output, made_by=made_by)
@@ -61,8 +71,8 @@ def rewriter(
         int,
         typer.Option(
             min=1,
-            help="The number of rounds of training: in each it rewrites random networks, then learns from what that "
-            "gained. 50 rounds take about three minutes.",
+            help="The number of rounds of training: in each the rewriter rewrites random networks, then learns from "
+            "what that gained. 50 rounds take about three minutes.",
         ),
     ] = 50,
     seed: Seed = 0,
@@ -71,6 +81,7 @@ def rewriter(
     from nas_proxy.rewriting.xrlflow import XRLflowTraining, save_policy, train
 
     shown = terminal(output)
+    files.require_free(output, suffix=".safetensors")
     policy = train(XRLflowTraining(seed=seed, iterations=iterations))
     with written(output, ".safetensors") as path:
         made_by = f"nas-proxy train rewriter --iterations {iterations} --seed {seed}"

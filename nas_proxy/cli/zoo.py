@@ -65,6 +65,8 @@ def zoo(
     shown = terminal(output or suggest, as_json=as_json)
     if (target is None) == (suggest is None):
         raise InputError("give --target with your device's measurements, or --suggest with a CSV to fill in for it.")
+    if suggest is not None and (output or top1 or as_json):
+        raise InputError("--suggest ranks nothing: give it without --output, --top1 and --json.")
     files.require_free(output, proxy, target, top1, table)
     space = TimmZoo(SHIPPED, table) if table else TimmZoo()
     measured = read_zoo_latencies(proxy, space)

@@ -91,6 +91,9 @@ def evaluate_finalists(
     settings = _Settings(rewriter, whole_number(rewriting_evaluations, "rewriting_evaluations"), measure_seconds, seed)
     if rewriter is not None:
         extensions.get("rewriters", rewriter)
+    for point, asked_for in (("mappers", mapper), ("schedulers", scheduler)):  # though no target may have the option
+        if asked_for is not None:
+            extensions.get(point, asked_for)
     folder = default_folder() if cache is None else Path(cache)
     texts = list(dict.fromkeys(space.to_str(arch) for arch in archs))
     given = [target if isinstance(target, Device) else get_device(target) for target in targets]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,8 @@ from nas_proxy.scheduling.units import PRECISION, Unit, pipeline_problem, units_
 from nas_proxy.schema import Spec, parse
 
 __all__ = ["EdgeTPUDevice", "PipelineResult", "Schedules", "pipeline_device"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,8 @@ class EdgeTPUDevice(Device):
             )
         scheduler = extensions.get("schedulers", self.scheduler if self.devices > 1 else "dp")
         schedule = scheduler.schedule(self.problem(network))
+        said = "%s scheduled on %s by %s: %d units, %d stages"
+        _log.info(said, network.name, self.name, schedule.scheduler, len(schedule.stage_of), self.devices)
         stages: list[list[str]] = [[] for _ in range(self.devices)]
         for unit, stage in zip(self.units(network), schedule.stage_of, strict=True):
             stages[stage] += [node.name for node in unit.nodes]

@@ -34,9 +34,9 @@ class Terminal:
     def __init__(self, *, quiet: bool = False, as_json: bool = False, taken: bool = False) -> None:
         self._quiet, self._as_json = quiet, as_json
         self._merged: Page | None = None
-        self._results = Console(stderr=taken, highlight=False)
-        self._words = Console(stderr=taken or as_json, highlight=False)
-        self._errors = Console(stderr=True, highlight=False)
+        self._results = Console(stderr=taken, highlight=False, emoji=False)
+        self._words = Console(stderr=taken or as_json, highlight=False, emoji=False)
+        self._errors = Console(stderr=True, highlight=False, emoji=False)
 
     def show(self, page: Page) -> None:
         """Print a result: as tables, or as one JSON object."""
@@ -73,7 +73,7 @@ class Terminal:
     @contextmanager
     def bars(self) -> Iterator[Bars]:
         """Shows bars of progress with the time that remains on standard error, until the context ends."""
-        with Progress(
+        progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
             MofNCompleteColumn(),
@@ -82,15 +82,20 @@ class Terminal:
             TimeRemainingColumn(),
             console=self._errors,
             disable=self._quiet,
-        ) as progress:
-            tasks = {}
+        )
+        tasks = {}
 
-            def update(name: str, done: int, total: int, note: str = "") -> None:
-                if name not in tasks:  # what was there at the start says nothing about the time that remains
-                    tasks[name] = progress.add_task(name, total=total, completed=done, note=note)
-                progress.update(tasks[name], completed=done, total=total, note=note)
+        def update(name: str, done: int, total: int, note: str = "") -> None:
+            progress.start()  # with the first bar: what is printed before it follows no empty line
+            if name not in tasks:  # what was there at the start says nothing about the time that remains
+                tasks[name] = progress.add_task(name, total=total, completed=done, note=note)
+            progress.update(tasks[name], completed=done, total=total, note=note)
 
+        try:
             yield update
+        finally:
+            if tasks:
+                progress.stop()
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:

@@ -91,8 +91,10 @@ def _says(kind: str) -> str:
 def _options_page(kind: str, name: str) -> Page:
     headings = ("option", "option"), ("default", "default"), ("type", "type"), ("description", "what it is")
     title = f"{name}: {describe(kind, name)}"
+    if _files(kind):  # a file has no options
+        return Page([title])
     rows = []
-    for option in () if _files(kind) else extensions.options(kind, name):
+    for option in extensions.options(kind, name):
         default = "needed" if option.default is extensions.REQUIRED else str(option).partition("=")[2]
         rows.append([option.name, default, option.kind, option.help])
     return Page([Table("options", [Column(*heading) for heading in headings], rows, title)])

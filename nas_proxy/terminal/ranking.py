@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from nas_proxy.ranking.from_csv import Adapted, Ranking
-from nas_proxy.terminal.tables import Column, Page, Table
+from nas_proxy.terminal.tables import Column, Drawing, Page, Table
 
 __all__ = ["quality_page", "ranking_page"]
 
@@ -32,7 +32,7 @@ def ranking_page(ranking: Ranking, top: int) -> Page:
         f"by the proxy {adapted.proxy} and {quality.n} measurements; Kendall's tau expected: "
         f"{quality.kendall_tau:.3f} (90 % interval {low:.2f} to {high:.2f}), {quality.verdict}"
     )
-    return Page([Table("ranking", columns, rows, title), note], {"quality": _quality(adapted)})
+    return Page([Table("ranking", columns, rows, title), Drawing(note, wraps=True)], {"quality": _quality(adapted)})
 
 
 def quality_page(adapted: Sequence[Adapted]) -> Page:
@@ -49,7 +49,7 @@ def quality_page(adapted: Sequence[Adapted]) -> Page:
     found = [_quality(each) for each in adapted]
     rows = [[each[column.name] for column in columns] for each in found]
     title = "how well the predicted rankings will agree with the devices"
-    verdicts = [f"{each['target']}: {each['verdict']}" for each in found]
+    verdicts = [Drawing(f"{each['target']}: {each['verdict']}", wraps=True) for each in found]
     return Page([Table("targets", columns, rows, title), *verdicts])
 
 

@@ -11,6 +11,13 @@ from nas_proxy.terminal.tables import Column, Page, Table
 
 __all__ = ["optimised_page"]
 
+_ENDS = {
+    "done": "the search had nothing more to try",
+    "evaluations": "the search ended at its limit of evaluations",
+    "seconds": "the search ended at its time limit",
+    "interrupted": "the search was interrupted",
+}
+
 
 def optimised_page(done: Optimised) -> Page:
     """The substitutions, what they save, and what was checked."""
@@ -20,7 +27,7 @@ def optimised_page(done: Optimised) -> Page:
     table = Table("substitutions", columns, rows, f"{found.rewriter}: {len(found.edits)} substitutions")
     notes = [
         f"cost {found.cost_before:.4g} -> {found.cost_after:.4g} {found.unit} ({found.speedup:.3f} times), "
-        f"{found.evaluations} graphs priced, search ended: {found.stopped}",
+        f"{found.evaluations} networks looked at; {_ENDS.get(found.stopped, found.stopped)}",
         f"largest relative error of a substitution in float64: {done.error:.1g}" if found.edits else "",
         f"measured: {done.measured}" if done.measured and not done.refused else "",
         f"the original is kept: {done.refused}" if done.refused else "",

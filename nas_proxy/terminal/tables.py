@@ -52,9 +52,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Characters that draw something of which the numbers are elsewhere on the page: for the terminal only."""
+    """What is elsewhere on the page as plain values, drawn or in words: for the terminal only.
+
+    Attributes:
+        wraps: whether its lines may be broken, as those of words may.
+    """
 
     text: str
+    wraps: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ def draw(page: Page) -> Group:
 
 
 def _text(block: Drawing | str) -> Text:
-    return Text(block.text, no_wrap=True) if isinstance(block, Drawing) else Text(block)
+    return Text(block.text, no_wrap=not block.wraps) if isinstance(block, Drawing) else Text(block)
 
 
 def _drawn(table: Table) -> RichTable:
@@ -109,7 +114,8 @@ def to_json(page: Page) -> str:
     plain = dict(page.facts)
     for table in (block for block in page.blocks if isinstance(block, Table)):
         names = [column.name for column in table.columns]
-        plain.setdefault(table.name, []).extend(dict(zip(names, row, strict=True)) for row in table.rows)
+        rows = (dict(zip(names, row, strict=True)) for row in table.rows)
+        plain[table.name] = [*plain.get(table.name, ()), *rows]
     plain["notes"] = [block for block in page.blocks if isinstance(block, str)]
     return json.dumps(_plain(plain), indent=2, ensure_ascii=False, allow_nan=False)
 

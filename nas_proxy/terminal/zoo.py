@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 from nas_proxy.ranking.zoo import ZooRanking
 from nas_proxy.spaces.timm_zoo import split
-from nas_proxy.terminal.tables import Column, Page, Table
+from nas_proxy.terminal.tables import Column, Drawing, Page, Table
 
 __all__ = ["zoo_page"]
 
@@ -20,9 +20,7 @@ def zoo_page(ranking: ZooRanking, top: int) -> Page:
         Column("name", "pretrained weights" if accurate else "network"),
         Column("pixels", "pixels"),
         Column("ms_per_image", "ms per image", _short, right=True),
-        Column(
-            "interval", "90 % interval", lambda ends: f"{_short(ends[0])} to {_short(ends[1])}" if ends else "measured"
-        ),
+        Column("interval", "90 % interval", _interval),
         *([Column("top1", "top-1 [%]", ".2f")] if accurate else []),
     ]
     rows = []
@@ -34,16 +32,17 @@ def zoo_page(ranking: ZooRanking, top: int) -> Page:
     title = f"{'accuracy-latency front' if accurate else 'fastest networks'}: {len(rows)} of {len(found)}"
     quality = ranking.monotonicity
     low, high = quality.interval
-    notes = [
+    trust = (
         f"{len(ranking.networks)} ranked from {quality.n} measurements; Kendall's tau expected: "
         f"{quality.kendall_tau:.2f} (90 % interval {low:.2f} to {high:.2f}; Spearman {quality.spearman:.3f}), "
         f"{quality.verdict}."
-    ]
+    )
+    blocks = [Table("networks", columns, rows, title), Drawing(trust, wraps=True)]
     if ranking.unknown:
         example = ", ".join(ranking.unknown[:3]) + (", ..." if len(ranking.unknown) > 3 else "")
-        notes.append(f"{len(ranking.unknown)} are in no table of costs ({example}): nas-proxy zoo-trace makes one.")
+        blocks.append(f"{len(ranking.unknown)} are in no table of costs ({example}): nas-proxy zoo-trace makes one.")
     facts = {"ranked": len(ranking.networks), "quality": asdict(quality) | {"verdict": quality.verdict}}
-    return Page([Table("networks", columns, rows, title), *notes], facts | {"unknown": ranking.unknown})
+    return Page(blocks, facts | {"unknown": ranking.unknown})
 
 
 def _short(latency_ms: float) -> str:

@@ -115,6 +115,16 @@ def test_numbers_out_of_range(arguments):
         ("fleet x.csv --proxy proxy.csv --limit-ms 3 --limit-quantile 0.2", "--limit-ms or --limit-quantile, not both"),
         ("rank --proxy proxy.csv --target small.csv", "Use files of one space."),
         ("suggest --proxy small.csv --space nasbench201 -o y.csv", "Leave the space out"),
+        ("adapt --proxy proxy.csv --target target.csv --archs nope.csv", "give --output too"),
+        ("zoo --proxy proxy.csv --suggest y.csv --json", "without --output, --top1 and --json"),
+        ("zoo --proxy proxy.csv --suggest y.csv -o z.csv", "without --output, --top1 and --json"),
+        ("zoo --proxy proxy.csv --suggest y.csv --top1 z.csv", "without --output, --top1 and --json"),
+        ("run --resume somewhere --folder y.csv", "leave --folder out"),
+        ("doctor --fix --remove-hook", "--fix or --remove-hook, not both"),
+        ("evaluate proxy.csv --target edge-tpu --no-rewriting --rewriter beam", "--rewriter or --no-rewriting"),
+        ("evaluate proxy.csv --target edge-tpu --mapper nonsense", "unknown mapper 'nonsense'"),
+        ("evaluate proxy.csv --target eyeriss --scheduler nonsense", "unknown scheduler 'nonsense'"),
+        ("measure --space fbnet -n 1 --device os:getcwd -o y.csv", "a device kind is called with (name, description)"),
     ],
 )
 def test_options_that_do_not_fit(folder, monkeypatch, arguments, message):
@@ -148,6 +158,8 @@ def test_own_space_is_named_by_module_and_class(folder):
         ("zoo --proxy proxy.csv --target target.csv --top1 plain.csv -o plain.csv", "is read by this command"),
         ("optimise small.onnx -o proxy.csv", "holds measurements"),
         ("optimise small.onnx -o plain.csv", "is no .onnx file"),
+        ("train respect -o proxy.csv", "holds measurements"),
+        ("train rewriter -o plain.csv", "is no .safetensors file"),
         ("report somewhere -o plain.csv", "is no .html file"),
     ],
 )

@@ -11,6 +11,8 @@ import pytest
 import typer
 
 from nas_proxy.cli import app
+from nas_proxy.devices import Workers
+from nas_proxy.errors import InputError
 
 
 def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -36,6 +38,15 @@ def test_every_option_says_what_it_is_in_sentences(name):
         assert said.endswith("."), f"{name} {parameter.name}: {said}"
         for word in ("likewise", "Of the ", "those"):
             assert not said.startswith(word), f"{name} {parameter.name}: {said}"
+
+
+def test_the_help_of_backend_names_those_that_are_taken():
+    [option] = [each for each in COMMANDS["measure"].params if each.name == "backend"]
+    with pytest.raises(InputError) as refused:
+        Workers(2, "nothing")
+    known = str(refused.value).partition("Known: ")[2].rstrip(".").split(", ")
+    assert {"loky", "ray"} <= set(known)
+    assert [name for name in known if name not in option.help] == []
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["measure", "--help"]])

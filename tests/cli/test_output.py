@@ -118,7 +118,7 @@ def test_json_has_what_the_table_shows(run, monkeypatch, command, table, names):
     assert shown.exit_code == 0
     for row in rows:
         cells = [value for value in row.values() if isinstance(value, str) and len(value) < 60]
-        assert all(cell in shown.stdout for cell in cells if cell != row.get("verdict"))
+        assert all(cell in shown.stdout for cell in cells)
 
 
 def test_quiet_leaves_the_result(run):
@@ -136,6 +136,33 @@ def test_logging_goes_to_standard_error_from_one_level_on(run, options, level):
     assert result.exit_code == 0
     assert logging.getLevelName(logging.getLogger("nas_proxy").level) == level
     assert not result.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ("map --layer gemm:8x8x8 --budget 20 --mapper random", "mapped by random: 20 of 20 evaluations"),
+        ("schedule net.onnx --shape x=1,3,8,8 --scheduler dp", "scheduled on edge-tpu-x4 by dp: 1 units, 4 stages"),
+        ("optimise net.onnx --shape x=1,3,8,8 --for macs+bytes --rewriter greedy -o -", "rewritten by greedy: 0 eval"),
+    ],
+)
+def test_a_search_is_logged_in_one_line(run, command, line):
+    result = run(f"-v {command}")
+    assert result.exit_code == 0, result.output
+    [logged] = [said for said in result.stderr.splitlines() if said.startswith("INFO")]
+    assert line in logged
+
+
+def test_the_hook_is_removed_in_json_too(run, monkeypatch):
+    doctor = pytest.importorskip("nas_proxy.nni_plugin.doctor")
+    monkeypatch.setattr(doctor, "remove_hook", lambda: True)
+    found = json.loads(run("doctor --remove-hook --json").stdout)
+    assert found == {"hook_removed": True, "notes": ["The torchvision hook is removed."]}
+
+
+def test_a_verdict_is_in_json_once(run):
+    found = run("adapt --proxy proxy.csv --target target.csv --json").stdout
+    assert found.count(json.loads(found)["targets"][0]["verdict"]) == 1
 
 
 def test_version_and_help(run):
@@ -156,6 +183,7 @@ def test_version_and_help(run):
         ("list mapp", {"mappers"}),
         ("list spaces fb", {"fbnet"}),
         ("evaluate --objective e", {"edp", "energy"}),
+        ("measure --backend l", {"loky"}),
     ],
 )
 def test_completion_knows_names(words, expected):

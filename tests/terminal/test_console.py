@@ -8,7 +8,7 @@ import math
 import pytest
 
 from nas_proxy.terminal.console import Terminal
-from nas_proxy.terminal.tables import Column, Drawing, Page, Table
+from nas_proxy.terminal.tables import Column, Drawing, Page, Table, to_json
 
 COLUMNS = [Column("arch", "architecture"), Column("ms", "latency [ms]", ".2f"), Column("hidden", None)]
 LONG = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|none~2|"
@@ -46,6 +46,22 @@ def test_json_has_hidden_columns_and_facts_and_no_drawings(capsys):
     }
 
 
+def test_json_of_a_page_is_the_same_twice_and_facts_come_before_the_rows_of_a_table():
+    facts = {"found": [{"arch": "first"}]}
+    both = Page([Table("found", COLUMNS, [["a", 1.0, 0]])], facts)
+    assert to_json(both) == to_json(both)
+    assert [row["arch"] for row in json.loads(to_json(both))["found"]] == ["first", "a"]
+    assert facts == {"found": [{"arch": "first"}]}
+
+
+def test_words_that_are_data_elsewhere_are_broken_on_the_terminal_and_not_in_json(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    words = Page([Drawing("good enough to choose by it", wraps=True)])
+    Terminal().show(words)
+    assert len(capsys.readouterr().out.splitlines()) == 2
+    assert json.loads(to_json(words)) == {"notes": []}
+
+
 def test_pages_are_merged_into_one_object(capsys):
     terminal = Terminal(as_json=True)
     with terminal.merged():
@@ -64,6 +80,23 @@ def test_words_leave_standard_output_to_results(capsys):
         assert not printed.out
         assert "done" in printed.err
         assert "working" in printed.err
+
+
+def test_no_empty_line_is_before_an_error(capsys):
+    terminal = Terminal()
+    for done in ([], [0, 1]):
+        with terminal.progress("working") as on_progress:
+            for each in done:
+                on_progress(each, 2)
+        terminal.fail("no")
+        printed = capsys.readouterr().err.splitlines()
+        assert printed[-1] == "error: no"
+        assert len(printed) == (2 if done else 1)
+
+
+def test_words_keep_their_colons(capsys):
+    Terminal().fail("mapper .:x: no such module")
+    assert ".:x:" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("quiet", [False, True])

@@ -60,6 +60,10 @@ def test_what_needs_an_extra_is_listed_too():
     assert listing.options("mappers", "mine") == []
 
 
+def test_a_file_has_no_table_of_options():
+    assert listing.listing_page("devices", "eyeriss").blocks == ["eyeriss: Eyeriss, row stationary, 16 bit, 65 nm"]
+
+
 def test_unknown_kind():
     for asked in (listing.names, lambda kind: listing.describe(kind, "x")):
         with pytest.raises(UnknownNameError, match="Did you mean 'mappers'"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -12,6 +13,8 @@ from nas_proxy.errors import InputError, whole_number
 from nas_proxy.mapping.problem import BudgetSpentError, Problem, SearchResult
 
 __all__ = ["Mapper", "map_problem"]
+
+_log = logging.getLogger(__name__)
 
 
 @runtime_checkable
@@ -52,4 +55,6 @@ def map_problem(problem: Problem, mapper: Mapper | str = "marl", seed: int = 0) 
         )
     with contextlib.suppress(BudgetSpentError):
         found.search(problem, rng)
-    return problem.result()
+    result = problem.result()
+    _log.info("%s mapped by %s: %d of %d evaluations", problem.space.layer, mapper, result.evaluations, problem.budget)
+    return result

@@ -18,7 +18,7 @@ __all__ = ["CmaMapper", "GeneticMapper", "RandomMapper", "with_critic"]
 
 @dataclass(frozen=True)
 class RandomMapper:
-    """Valid mappings at random, ``batch`` at a time."""
+    """Evaluates valid mappings that are drawn at random, and learns nothing from them."""
 
     batch: int = 64
     initial: int = 1

@@ -26,7 +26,7 @@ __all__ = ["MarlMapper", "without_critic"]
 
 @dataclass(frozen=True)
 class MarlMapper:
-    """The multi-agent mapper: one agent per decision, one shared reward, turns. See the module.
+    """One agent decides each part of a mapping; in turns a few of them decide anew, all for the same reward.
 
     Attributes:
         initial: evaluations of random valid mappings that the agents, clusters and critic start from.

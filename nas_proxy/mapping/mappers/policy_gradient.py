@@ -21,7 +21,9 @@ __all__ = ["PolicyGradientMapper"]
 
 @dataclass(frozen=True)
 class PolicyGradientMapper:
-    """Each cluster of decisions is one agent with a softmax for every decision; the clipped ratio is the agent's.
+    """Each group of related decisions is one agent, and all agents learn by PPO from the same reward.
+
+    An agent has a softmax for every decision of its group; PPO clips the ratio of the agent's probabilities.
 
     Attributes:
         initial: evaluations of random valid mappings that the clusters come from.

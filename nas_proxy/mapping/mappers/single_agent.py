@@ -21,7 +21,7 @@ Form = Literal["one-shot", "stepwise"]
 
 @dataclass(frozen=True)
 class PpoMapper:
-    """PPO (Schulman et al., 2017).
+    """One agent learns all decisions by PPO (Schulman et al., 2017), at once (one-shot) or one by one (stepwise).
 
     Attributes:
         form: ``"one-shot"``: all decisions are one action, no mask; ``"stepwise"``: one decision a step, masked.

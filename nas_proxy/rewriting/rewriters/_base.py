@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
@@ -18,6 +19,8 @@ from nas_proxy.rewriting._rule import Rule
 from nas_proxy.rewriting._state import RewriteState, start
 
 __all__ = ["Rewriter", "Rewritten", "SearchRewriter"]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -123,4 +126,6 @@ class SearchRewriter(ABC):
             stopped = "interrupted"
         best = budget.best
         assert best is not None
+        said = "%s rewritten by %s: %d evaluations, %d substitutions, stopped: %s"
+        _log.info(said, graph.name, self.name, budget.spent, len(best.path), stopped)
         return Rewritten(best.graph, best.path, first.total, best.total, cost.unit, budget.spent, stopped, self.name)
