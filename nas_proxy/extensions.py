@@ -41,6 +41,7 @@ __all__ = [
     "first_sentence",
     "get",
     "lookup",
+    "modules",
     "name_of",
     "names",
     "options",
@@ -182,6 +183,19 @@ def lookup(point: str, name: str, *, trusted: bool = True) -> Any:
             f"{found.what} {name}: expected a known name or an importable module:attribute; found: {error}."
         ) from error
     return entry
+
+
+def modules(point: str, text: str) -> tuple[str, ...]:
+    """Modules whose code decides what a text with its options gives: of the entry (which may be a function of one
+    package that makes an object of another), and of the object.
+
+    Raises:
+        UnknownNameError, InputError: as :func:`get`.
+    """
+    entry = lookup(point, parse_text(text)[0])
+    while isinstance(entry, functools.partial):
+        entry = entry.func
+    return entry.__module__, type(get(point, text)).__module__
 
 
 def _advice(point: Point, name: str) -> str:

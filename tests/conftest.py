@@ -44,15 +44,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture
 def code_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Puts a package of ours where it is looked at for digests of its code, with some words in a file of it changed."""
+    """Has digests of code read a copy of a package or module, with some words in a file of it changed."""
 
-    def change(package: str, file: str, before: str, after: str) -> None:
-        module = importlib.import_module(package)
-        copy = shutil.copytree(module.__path__[0], tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    def change(name: str, file: str, before: str, after: str) -> None:
+        module = importlib.import_module(name)
+        copy = tmp_path / name
+        if hasattr(module, "__path__"):
+            shutil.copytree(module.__path__[0], copy, ignore=shutil.ignore_patterns("__pycache__"))
+            monkeypatch.setattr(module, "__path__", [str(copy)])
+        else:
+            copy.mkdir()
+            monkeypatch.setattr(module, "__file__", shutil.copy(str(module.__file__), copy / file))
         text = (copy / file).read_text()
         assert before in text
         (copy / file).write_text(text.replace(before, after))
-        monkeypatch.setattr(module, "__path__", [str(copy)])
         source_digest.cache_clear()
 
     yield change

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 from nas_proxy import files
 from nas_proxy.compression._footprint import ENERGY_MODEL, Footprint, Timing
 from nas_proxy.compression._returns import Kept, Returns
+from nas_proxy.datasets.csv_rows import write_csv
 from nas_proxy.errors import InputError, from_extra
 
 __all__ = ["CompressionReport", "plot", "read_json", "to_csv", "to_json"]
@@ -112,11 +112,7 @@ _COLUMNS = {
 
 def to_csv(reports: Sequence[CompressionReport], path: str | Path) -> Path:
     """One row a method."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    writer.writerows([column(report) for column in _COLUMNS.values()] for report in reports)
-    return files.write_text(path, out.getvalue())
+    return write_csv(path, None, tuple(_COLUMNS), ([column(of) for column in _COLUMNS.values()] for of in reports))
 
 
 def to_json(reports: Sequence[CompressionReport], path: str | Path, **about: Any) -> Path:

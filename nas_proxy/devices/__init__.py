@@ -1,6 +1,6 @@
 """Where a network runs: measured devices (this machine, tables) and simulated ones, described in YAML."""
 
-from nas_proxy.devices._base import Device, get_device, register_device_kind
+from nas_proxy.devices._base import Device, get_device
 from nas_proxy.devices._fan_out import Workers
 from nas_proxy.devices._runtimes import Runtime
 from nas_proxy.devices.exporting import export_onnx
@@ -19,5 +19,4 @@ __all__ = [
     "export_onnx",
     "get_device",
     "measure",
-    "register_device_kind",
 ]

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from pydantic import BaseModel
+
 from nas_proxy import extensions, resources
 from nas_proxy.devices.results import LatencyResult, Outcome, plain_outcome
 from nas_proxy.errors import InputError, UnknownNameError
-from nas_proxy.schema import load_yaml
+from nas_proxy.schema import load_yaml, parse
 
 if TYPE_CHECKING:
     from nas_proxy.devices.costs import GraphCost
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from nas_proxy.graph import TensorGraph
     from nas_proxy.spaces import SearchSpace
 
-__all__ = ["Device", "get_device", "register_device_kind"]
+__all__ = ["Device", "get_device"]
+
+_ONLY_HOW = {"cache", "workers"}  # options that say how work is done, not what comes of it
 
 
 class Device(ABC):
@@ -36,6 +40,8 @@ class Device(ABC):
         picky: whether :meth:`check` refuses some networks, so that it is asked before any work is done.
         batch: how many architectures a worker gets at once, where several workers share the work.
         options: what :meth:`configured` can change; the device has an attribute of each name.
+        Spec: the model of the fields of its YAML file, where it has any.
+        spec: the fields of this device, where its description was given to ``Device.__init__``.
     """
 
     timed: bool = False
@@ -44,17 +50,22 @@ class Device(ABC):
     picky: bool = False
     batch: int = 8
     options: ClassVar[tuple[str, ...]] = ()
+    Spec: ClassVar[type[BaseModel] | None] = None
+    spec: Any = None
 
     def __init__(self, name: str, description: Mapping[str, Any] | None = None) -> None:
-        """A device of a name; a kind with options takes the fields of its description itself.
+        """A device of a name and, where its kind has a ``Spec``, of the fields of a description.
 
         Raises:
-            InputError: the description has fields that this kind knows nothing of.
+            InputError: a field is missing, out of range, or one that this kind knows nothing of.
         """
+        self.name = name
+        if self.Spec is not None:
+            self.spec = None if description is None else parse(self.Spec, description, f"device {name}")
+            return
         unknown = sorted(set(description or ()) - {"kind", "description", "sources"})
         if unknown:
             raise InputError(f"device {name!r}: {type(self).__name__} has no options, found {', '.join(unknown)}.")
-        self.name = name
 
     @abstractmethod
     def latency(self, network: Any) -> LatencyResult:
@@ -129,18 +140,17 @@ class Device(ABC):
         return plain_outcome(measured or self.latency(graph))
 
     def describe(self) -> dict[str, Any]:
-        """Everything that must be the same for two latencies of this device to be comparable, as plain JSON values."""
-        return {"name": self.name}
+        """Everything that must be the same for two latencies of this device to be comparable, as plain JSON values.
+
+        The default: the name, ``spec``, and the options as they are now.
+        """
+        fields = self.spec.model_dump(mode="json", exclude={"description", "sources"}) if self.spec else {}
+        options = {option: value for option, value in self.settings().items() if option not in _ONLY_HOW}
+        return {**fields, **options, "name": self.name}
 
     def modules(self) -> tuple[str, ...]:
         """Modules and packages whose code decides the latencies: those kept from before a change of it do not count."""
         return (type(self).__module__,)
-
-
-def register_device_kind(kind: str, factory: Any) -> None:
-    """:func:`nas_proxy.extensions.register` for the point ``"device_kinds"``: for YAML files with ``kind: <kind>``,
-    ``factory(name, description)`` makes the device of the file's name and fields."""
-    extensions.register("device_kinds", kind, factory)
 
 
 def get_device(name: str | Path) -> Device:

@@ -168,7 +168,7 @@ def _key(space: SearchSpace, text: str, device: Device, settings: _Settings) -> 
 
 def _identity(space: SearchSpace, text: str, device: Device, settings: _Settings) -> tuple[Any, ...]:
     """Which network on which device, by which code."""
-    rewriter = [type(extensions.get("rewriters", settings.rewriter)).__module__] if settings.rewriter else []
+    rewriter = extensions.modules("rewriters", settings.rewriter) if settings.rewriter else ()
     code = source_digest(*_CODE, *device.modules(), type(space).__module__, *rewriter)
     return space_text(space), text, device.describe(), code
 

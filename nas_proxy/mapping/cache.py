@@ -15,7 +15,10 @@ from nas_proxy.mapping.layer import Layer
 from nas_proxy.mapping.mappings import Mappings
 from nas_proxy.mapping.problem import Problem, SearchResult
 
-__all__ = ["MappingCache", "fingerprint"]
+__all__ = ["CODE", "MappingCache", "fingerprint"]
+
+#: The code that mappings come from, besides the mapper's own: this package, and what its critic predicts with.
+CODE = ("nas_proxy.mapping", "nas_proxy.gaussian_process", "nas_proxy.ties")
 
 
 def fingerprint(accelerator: Accelerator) -> str:
@@ -75,7 +78,7 @@ class MappingCache:
 
 def _key(problem: Problem, mapper: str, seed: int) -> str:
     search = problem.objective, problem.max_cycles, problem.budget, mapper, seed
-    code = source_digest("nas_proxy.mapping", type(extensions.get("mappers", mapper)).__module__)
+    code = source_digest(*CODE, *extensions.modules("mappers", mapper))
     return digest(_shape(problem.model.layer), *search, code)
 
 

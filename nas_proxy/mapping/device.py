@@ -14,6 +14,7 @@ from nas_proxy.devices.results import LatencyResult
 from nas_proxy.errors import InputError, whole_number
 from nas_proxy.graph import TensorGraph
 from nas_proxy.mapping.accelerator import Accelerator
+from nas_proxy.mapping.cache import CODE
 from nas_proxy.mapping.dataflows import default_mapping
 from nas_proxy.mapping.layer import Layer, parse_layer
 from nas_proxy.mapping.mappers import map_problem
@@ -103,8 +104,8 @@ class SpatialDevice(Device):
         return {"name": self.name, **search, "seed": self.seed, **accelerator}
 
     def modules(self) -> tuple[str, ...]:
-        """As :meth:`Device.modules`: this package, and the mapper's module."""
-        return "nas_proxy.mapping", type(extensions.get("mappers", self.mapper)).__module__
+        """As :meth:`Device.modules`: what mappings come from, and the mapper's modules."""
+        return *CODE, *extensions.modules("mappers", self.mapper)
 
     @property
     def spent(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -50,14 +51,16 @@ def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: P
     space = settings.make_space()
     archs = [space.from_str(result.arch) for result in finalists]
     devices = {name: get_device(target.device) for name, target in settings.targets.items() if target.device}
-    checks = []
+    checks, optimised = [], []
     for name, device in devices.items():
         path = folder / "measurements" / f"{name}-finalists.csv"
         with terminal.progress(f"finalists on {name}") as on_progress:
             table = measure(device, space, archs, path, on_progress=on_progress)
         true_ms = table.latency_ms(device.name)[table.rows(archs)]
         checks.append(_check(name, finalists, true_ms, settings.limits_ms.get(name)))
-        device.name = name  # as the user calls it
+        if not device.known_only:
+            optimised.append(copy.copy(device))
+            optimised[-1].name = name  # as the user calls it
     if not checks:
         return
     from nas_proxy.finalists import evaluate_finalists  # brings the simulators, half a second
@@ -65,7 +68,7 @@ def evaluate(settings: SearchSettings, finalists: Sequence[Evaluated], folder: P
 
     files.write_json(folder / "checks.json", [asdict(check) for check in checks])
     terminal.show(checks_page(checks))
-    if not (optimised := [device for device in devices.values() if not device.known_only]):
+    if not optimised:
         return
     with terminal.progress("optimising finalists") as on_progress:
         table = evaluate_finalists(archs, optimised, space=space, measure_seconds=_MEASURE_S, on_progress=on_progress)

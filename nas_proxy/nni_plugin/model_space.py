@@ -7,6 +7,7 @@ kernels is learnt from them (see :mod:`nas_proxy.spaces._contributions`). After 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import json
@@ -19,11 +20,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nas_proxy.errors import InputError
+from nas_proxy.errors import InputError, whole_number
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
 from nas_proxy.spaces._contributions import Contributions
 from nas_proxy.spaces._kinds import COMPUTE, KINDS
-from nas_proxy.spaces._trace import built_on_meta, trace
+from nas_proxy.spaces._trace import KernelCall, built_on_meta, trace
 
 if TYPE_CHECKING:
     from nni.nas.nn.pytorch import ModelSpace
@@ -63,7 +64,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
     def __init__(
         self,
         model_space: ModelSpace,
-        input_shape: tuple[int, int, int] = (3, 224, 224),
+        input_shape: tuple[int, ...] = (3, 224, 224),
         *,
         seed: int = 0,
         tolerance: float = 0.01,
@@ -74,8 +75,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
         self.choices, self._constraints = _choices(model_space)
         self._index = [{_key(option): i for i, option in enumerate(o)} for o in self.choices.values()]
         self._nested = [any(_key(option) is not option for option in o) for o in self.choices.values()]
-        channels, height, width = input_shape
-        self._shape = (channels, height, width)
+        self._shape = tuple(whole_number(size, f"{self.name}: input_shape", least=1) for size in input_shape)
         self._shapes_only = copy.deepcopy(model_space).to("meta")
         self.relative_error = math.inf
         self._learn(seed, tolerance, most)
@@ -182,15 +182,19 @@ class NniSpace(SearchSpace[dict[str, Any]]):
 
     def _costs(self, arch: Mapping[str, Any]) -> dict[tuple[str, int], float]:
         """Costs of a candidate's modules, by module and column."""
-        with built_on_meta():
-            network = self._shapes_only.freeze(dict(arch))
-            image = torch.empty(1, *self._shape)
         try:
-            kernels = trace(network, image).kernels
-        except RuntimeError as error:
+            kernels = self._kernels(arch)
+        except Exception as error:  # of the user's code
+            guilty = self._guilty(arch)
+            advice = (
+                f"It runs with another option of {guilty!r}: leave the option {arch[guilty]!r} out of that choice, or "
+                "forbid it by a constraint."
+                if guilty
+                else "Give the shape of one input of the space as input_shape, such as (channels, height, width)."
+            )
             raise InputError(
                 f"{self.name}: the candidate {self.to_str(arch)} does not run on an input of shape {self._shape}: "
-                f"{error}. Give the shape of the space's images as input_shape=(channels, height, width)."
+                f"{type(error).__name__}: {error}. {advice}"
             ) from error
         costs: dict[tuple[str, int], float] = {}
         for kernel in kernels:
@@ -205,9 +209,29 @@ class NniSpace(SearchSpace[dict[str, Any]]):
                     costs[key] = costs.get(key, 0.0) + amount
         return costs
 
+    def _kernels(self, arch: Mapping[str, Any]) -> tuple[KernelCall, ...]:
+        with built_on_meta():
+            network = self._shapes_only.freeze(dict(arch))
+            image = torch.empty(1, *self._shape)
+        return trace(network, image).kernels
+
+    def _guilty(self, arch: Mapping[str, Any]) -> str | None:
+        """The first choice with another option of which a candidate that does not run would run; None: there is none.
+
+        Two other options of each are tried, for each takes as long as a candidate.
+        """
+        for label, options in self.choices.items():
+            for option in [option for option in options if _key(option) != _key(arch[label])][:2]:
+                other = {**arch, label: option}
+                if self._violation(other) is None:
+                    with contextlib.suppress(Exception):
+                        self._kernels(other)
+                        return label
+        return None
+
     # -- network -----------------------------------------------------------------------------------------------------
 
-    def input_shape(self, arch: Mapping[str, Any]) -> tuple[int, int, int]:
+    def input_shape(self, arch: Mapping[str, Any]) -> tuple[int, ...]:
         """As :meth:`SearchSpace.input_shape`."""
         return self._shape
 
@@ -220,7 +244,7 @@ class NniSpace(SearchSpace[dict[str, Any]]):
 
 def space_from_nni(
     model_space: ModelSpace,
-    input_shape: tuple[int, int, int] = (3, 224, 224),
+    input_shape: tuple[int, ...] = (3, 224, 224),
     *,
     seed: int = 0,
     tolerance: float = 0.01,
@@ -230,13 +254,14 @@ def space_from_nni(
 
     Args:
         model_space: any NNI model space of categorical choices.
-        input_shape: ``(channels, height, width)`` of its images.
+        input_shape: of one input: of an image ``(channels, height, width)``, of a signal ``(channels, length)``.
         seed: of the candidates that are built to learn from.
         tolerance: relative error of multiply-accumulates; where nine of ten are nearer, no more candidates are built.
         most: largest number of candidates to build; each takes about half a second.
 
     Raises:
-        InputError: a choice is continuous, or candidates do not run on images of ``input_shape``.
+        InputError: a choice is continuous, or a candidate does not run on an input of ``input_shape`` (says whether
+            that is because of one of its choices, and of which).
     """
     return NniSpace(model_space, input_shape, seed=seed, tolerance=tolerance, most=most)
 

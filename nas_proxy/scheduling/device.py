@@ -101,8 +101,8 @@ class EdgeTPUDevice(Device):
         }
 
     def modules(self) -> tuple[str, ...]:
-        """As :meth:`Device.modules`: this package, and the scheduler's module."""
-        return "nas_proxy.scheduling", type(extensions.get("schedulers", self.scheduler)).__module__
+        """As :meth:`Device.modules`: this package, and the scheduler's modules."""
+        return "nas_proxy.scheduling", *extensions.modules("schedulers", self.scheduler)
 
     def latency(self, network: TensorGraph) -> PipelineResult:
         """Schedules the network on the device's pipeline and says what that takes.

@@ -112,8 +112,8 @@ class _Collector:
             return self._measured("proxy", source, archs)
         table = _read(source, self.space)
         if source.samples is not None and source.samples < len(table):
-            rng = np.random.default_rng(self.seed)
-            table = _rows(table, rng.choice(len(table), source.samples, replace=False))
+            by_text = sorted(range(len(table)), key=lambda row: self.space.to_str(table.archs[row]))
+            table = _rows(table, np.random.default_rng(self.seed).choice(by_text, source.samples, replace=False))
         return table
 
     def target(self, name: str, source: Target, proxy: ProxyLatencyModel) -> tuple[LatencyTable, TargetLatencyModel]:

@@ -9,7 +9,7 @@ from nas_proxy import extensions
 from nas_proxy.errors import InputError
 from nas_proxy.spaces._base import FeatureColumn, SearchSpace
 
-__all__ = ["FeatureColumn", "SearchSpace", "get_space", "register_space", "space_text"]
+__all__ = ["FeatureColumn", "SearchSpace", "get_space", "space_text"]
 
 
 def get_space(name: str | SearchSpace, *, trusted: bool = True, **parameters: Any) -> SearchSpace:
@@ -42,8 +42,3 @@ def space_text(space: SearchSpace) -> str:
     published = {field.name: field.default for field in fields(kind)} if is_dataclass(kind) else {}
     changed = {name: value for name, value in space.parameters.items() if value != published.get(name)}
     return extensions.write_text(extensions.name_of("spaces", kind), changed)
-
-
-def register_space(name: str, space: type[SearchSpace] | str) -> None:
-    """:func:`nas_proxy.extensions.register` for the point ``"spaces"``."""
-    extensions.register("spaces", name, space)

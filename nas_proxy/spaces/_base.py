@@ -92,8 +92,8 @@ class SearchSpace(ABC, Generic[Arch]):
         """
 
     @abstractmethod
-    def input_shape(self, arch: Arch) -> tuple[int, int, int]:
-        """``(channels, height, width)`` of one input of an architecture's network."""
+    def input_shape(self, arch: Arch) -> tuple[int, ...]:
+        """Shape of one input of an architecture's network; of an image ``(channels, height, width)``."""
 
     def valid(self, codes: NDArray[np.integer]) -> NDArray[np.bool_]:
         """Which codes ``(n, len(choices))`` are architectures, ``(n,)``: all, unless a space says otherwise."""

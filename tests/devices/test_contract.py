@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic import Field
 
 from nas_proxy.devices import Device, LatencyResult, Outcome, Variant
 from nas_proxy.devices.paired_speedup import PairedSpeedup
 from nas_proxy.errors import InputError, UnknownNameError
 from nas_proxy.graph import TensorGraph, annotate
+from nas_proxy.schema import Spec
 from nas_proxy.testing.device_kinds import CHECKS, check_repeatable
 
 
@@ -92,13 +94,39 @@ def test_a_cost_is_asked_of_the_device() -> None:
 
 
 def test_only_devices_that_can_map_or_schedule_are_asked_to(tmp_path: Any) -> None:
-    from nas_proxy.devices import register_device_kind
+    from nas_proxy import extensions
     from nas_proxy.mapping.device import map_to_device
     from nas_proxy.scheduling.device import pipeline_device
 
-    register_device_kind("plain", Plain)
+    extensions.register("device_kinds", "plain", Plain)
     (tmp_path / "chip.yaml").write_text("kind: plain\n")
     with pytest.raises(InputError, match="devices that have a method map_layer"):
         map_to_device("fc:8x8", tmp_path / "chip.yaml")
     with pytest.raises(InputError, match="chip is no pipeline"):
         pipeline_device(tmp_path / "chip.yaml")
+
+
+class Numbers(Spec):
+    kind: str = "described"
+    description: str = ""
+    macs_per_ms: float = Field(1e6, gt=0)
+    start_ms: float = 0.5
+
+
+class Described(Plain):
+    Spec = Numbers
+
+    def __init__(self, name: str, description: dict[str, Any]) -> None:
+        super().__init__(name, description)
+        self.start_ms = self.spec.start_ms
+
+
+def test_devices_of_one_kind_differ_by_their_fields() -> None:
+    """Without a word of their author about it, so that none takes what was kept of the other."""
+    one, other = (Described("chip", {"description": text, "macs_per_ms": 2e6}) for text in ("one", "another"))
+    expected = {"name": "chip", "kind": "described", "macs_per_ms": 2e6, "start_ms": 0.5}
+    assert one.describe() == other.describe() == expected
+    assert Described("chip", {}).describe() != expected
+    assert one.configured(start_ms=2.0).describe() == expected | {"start_ms": 2.0}
+    with pytest.raises(InputError, match=r"device chip(?s:.*)macs_per_m: unknown field"):
+        Described("chip", {"macs_per_m": 2e6})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from nas_proxy import get_device, resources
+from nas_proxy.cache import source_digest
 from nas_proxy.errors import InputError
 from nas_proxy.mapping import Layer, Problem, map_problem, parse_layer
 from nas_proxy.mapping.dataflows import DATAFLOWS, default_mapping
@@ -42,11 +43,20 @@ def test_another_search_is_another_record(tmp_path: Path, changes: dict) -> None
     assert other.spent > 0
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("nas_proxy.mapping", "mappers/baselines.py", "population: int = 100", "population: int = 99"),
+        ("nas_proxy.gaussian_process", "gaussian_process.py", "scaled**2 / 3", "scaled**2 / 4"),
+        ("nas_proxy.ties", "ties.py", "SAME = 1e-9", "SAME = 1e-8"),
+    ],
+    ids=lambda change: change[1],
+)
 def test_mappings_of_a_mapper_whose_code_has_changed_are_searched_for_again(
-    tmp_path: Path, code_changed: Callable[..., None]
+    tmp_path: Path, code_changed: Callable[..., None], change: tuple[str, ...]
 ) -> None:
     device(tmp_path).mapping(LAYER)
-    code_changed("nas_proxy.mapping", "mappers/baselines.py", "population: int = 100", "population: int = 99")
+    code_changed(*change)
     other = device(tmp_path)
     other.mapping(LAYER)
     assert other.spent == 50
@@ -109,3 +119,22 @@ def test_defaults_refuse_what_the_accelerator_does() -> None:
     only_fc = small_accelerator().model_copy(update={"layer_kinds": ("fc",)})
     with pytest.raises(InputError, match="cannot run conv layers"):
         default_mapping(LAYER, only_fc)
+
+
+def test_the_module_of_a_function_that_makes_a_shipped_mapper_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "somebodys_mapper.py"
+    path.write_text("from nas_proxy import extensions\n\ndef make():\n    return extensions.get('mappers', 'random')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    mapper = "somebodys_mapper:make"
+    spent = []
+    for _ in range(2):
+        again = device(tmp_path, mapper=mapper)
+        again.mapping(LAYER)
+        spent.append(again.spent)
+    path.write_text(path.read_text() + "# changed\n")
+    source_digest.cache_clear()
+    changed = device(tmp_path, mapper=mapper)
+    changed.mapping(LAYER)
+    assert [*spent, changed.spent] == [50, 0, 50]

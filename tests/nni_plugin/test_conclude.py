@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from nas_proxy.devices import get_device
 from nas_proxy.finalists import FinalistTable
+from nas_proxy.nni_plugin import conclude
 from nas_proxy.nni_plugin.conclude import evaluate, finalists_of
 from nas_proxy.search import Evaluated
 from nas_proxy.search.settings import SearchSettings
@@ -54,7 +56,13 @@ def test_finalists_are_evaluated_under_the_names_of_the_user(tmp_path: Path, mon
     found = [Evaluated(arch, 50.0 + i, {"chain": 1.0 + i, "phone": 2.0, "board": 3.0}) for i, arch in enumerate(archs)]
     rows = "".join(f"{arch},{3 + i}\n" for i, arch in enumerate(archs))
     (tmp_path / "board.csv").write_text(f"# space: {space_text(space)}\narch,latency_ms\n{rows}")
+    devices = []
+    monkeypatch.setattr(conclude, "get_device", lambda name: devices.append(get_device(name)) or devices[-1])
     evaluate(SearchSettings.read(arguments), found, tmp_path, Terminal())
+    assert [device.name for device in devices] == [
+        "edge-tpu-x2",
+        "board",
+    ]  # copies have the names of the user
     checked, board = json.loads((tmp_path / "checks.json").read_text())
     assert (board["target"], board["true_ms"]) == ("board", [3.0, 4.0, 5.0])  # a table says this much, and no more
     assert checked["target"] == "chain"

@@ -12,7 +12,16 @@ with warnings.catch_warnings():  # NNI and Lightning warn while they are importe
     warnings.simplefilter("ignore")
     import nni
     from nni.mutable import CategoricalMultiple, ExpressionConstraint
-    from nni.nas.nn.pytorch import LayerChoice, ModelSpace, MutableBatchNorm2d, MutableConv2d, MutableLinear, Repeat
+    from nni.nas.nn.pytorch import (
+        InputChoice,
+        LayerChoice,
+        ModelSpace,
+        MutableBatchNorm2d,
+        MutableConv1d,
+        MutableConv2d,
+        MutableLinear,
+        Repeat,
+    )
     from torch import nn
 
 from nas_proxy.errors import InputError
@@ -119,6 +128,45 @@ def test_errors_name_the_label_and_what_to_do(space):
         space.build({label: option for label, option in arch.items() if label != "width"})
     with pytest.raises(InputError, match=r"does not run on an input of shape \(1, 8, 8\).*input_shape"):
         space_from_nni(UserSpace(), (1, 8, 8))
+
+
+class Signals(ModelSpace):
+    def __init__(self) -> None:
+        super().__init__()
+        width = nni.choice("width", [8, 16])
+        self.conv, self.head = MutableConv1d(4, width, 3), MutableLinear(width, 3)
+
+    def forward(self, x):
+        return self.head(self.conv(x).mean(2))
+
+
+def test_inputs_need_not_be_images():
+    space = space_from_nni(Signals(), (4, 64))
+    assert space.size == 2
+    arch = {"width": 16}
+    assert space.input_shape(arch) == (4, 64)
+    macs = [column.name for column in space.feature_columns].index("macs")
+    assert space.features([arch])[0, macs] == pytest.approx(62 * 16 * 4 * 3 + 16 * 3, rel=0.01)  # it is learnt
+    with pytest.raises(InputError, match=r"input_shape.*found 0"):
+        space_from_nni(Signals(), (4, 0))
+
+
+class OptionalInput(ModelSpace):
+    """One option of ``inputs`` is no input at all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        width = nni.choice("width", [4, 8])
+        self.a, self.b = MutableConv2d(3, width, 1), MutableConv2d(3, width, 3, padding=1)
+        self.choice, self.head = InputChoice(2, n_chosen=None, label="inputs"), MutableLinear(width, 10)
+
+    def forward(self, x):
+        return self.head(self.choice([self.a(x), self.b(x)]).mean((2, 3)))
+
+
+def test_the_choice_that_cannot_run_is_named():
+    with pytest.raises(InputError, match=r"AttributeError.*another option of 'inputs': leave the option \[\] out"):
+        space_from_nni(OptionalInput(), (3, 8, 8))
 
 
 class Continuous(ModelSpace):

@@ -69,3 +69,16 @@ def test_a_ranking_that_stays_doubtful_stops_the_search_with_advice(folder: Path
 def test_a_table_that_is_all_there_is(folder: Path) -> None:
     with pytest.raises(InputError, match=r"with 20 measurements.*measure more architectures for its table"):
         prepared(folder, {"phone": {"csv": "phone.csv", "least_tau": 0.9999}})
+
+
+def test_the_proxys_samples_do_not_depend_on_the_order_of_rows(folder: Path) -> None:
+    def drawn() -> tuple[str, ...]:
+        arguments = {"space": "nasbench201", "space_parameters": SMALL, "proxy": {"csv": "proxy.csv", "samples": 30}}
+        settings = SearchSettings.read(arguments | {"targets": {"phone": {"csv": "phone.csv"}}}, base=folder)
+        return prepare(settings, folder / "run").samples["proxy"].archs
+
+    before, path = drawn(), folder / "proxy.csv"
+    first, header, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([first, header, *reversed(rows)]) + "\n")
+    assert drawn() == before
+    assert len(before) == 30

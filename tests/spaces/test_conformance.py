@@ -8,7 +8,7 @@ import pytest
 
 from nas_proxy import extensions, resources
 from nas_proxy.errors import InputError, UnknownNameError
-from nas_proxy.spaces import get_space, register_space
+from nas_proxy.spaces import get_space
 from nas_proxy.spaces.nasbench201 import NasBench201
 from nas_proxy.testing.spaces import CHECKS
 
@@ -45,9 +45,9 @@ def test_an_unknown_space_is_answered_with_the_closest():
 
 
 def test_a_space_of_ones_own_can_be_registered():
-    register_space("mine", NasBench201)
+    extensions.register("spaces", "mine", NasBench201)
     assert isinstance(get_space("mine"), NasBench201)
-    register_space("later", "nas_proxy.spaces.fbnet:FBNet")
+    extensions.register("spaces", "later", "nas_proxy.spaces.fbnet:FBNet")
     assert get_space("later", classes=10).parameters["classes"] == 10
     assert {"later", "mine"} < set(extensions.names("spaces"))
 

@@ -12,7 +12,7 @@ from nas_proxy.devices import Device, LatencyResult, Runtime
 from nas_proxy.devices.costs import NodewiseCost
 from nas_proxy.errors import InputError
 from nas_proxy.graph import TensorGraph, annotate
-from nas_proxy.schema import Spec, parse
+from nas_proxy.schema import Spec
 
 
 class ChipSpec(Spec):
@@ -28,17 +28,10 @@ class AcmeChip(Device):
 
     Spec = ChipSpec
 
-    def __init__(self, name, description):
-        super().__init__(name)
-        self.spec = parse(ChipSpec, description, f"device {name!r}")
-
     def latency(self, network):
         if not isinstance(network, TensorGraph):
             raise InputError(f"{self.name} runs a TensorGraph, found {type(network).__name__}.")
         return LatencyResult(self.spec.overhead_ms + annotate(network).macs / self.spec.macs_per_ms)
-
-    def describe(self):
-        return {"name": self.name, **self.spec.model_dump()}
 
 
 class AcmeRuntime(Runtime):
