@@ -25,7 +25,7 @@ from nas_proxy.search.settings import SearchSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-PAGES.remove(ROOT / "docs" / "other-hosts.md")  # tests/adapters/test_examples.py runs it
+PAGES.remove(ROOT / "docs" / "other-hosts.md")  # tests/adapters/test_host_examples.py runs it
 PICTURES = {"text", "console-output"}  # what a program prints
 
 #: What is run elsewhere, and where.
