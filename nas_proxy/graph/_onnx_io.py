@@ -192,9 +192,9 @@ def _fix_input_shapes(graph: ir.Graph, given: dict[str, Sequence[int]], batch: i
         for axis, size in enumerate(wanted):
             if size is None:
                 raise InputError(
-                    f"input {value.name!r}: dimension {axis} ({declared[axis]}) is dynamic: fix it with batch=... (the "
-                    f"first dimension; --batch in commands) or input_shapes={{{value.name!r}: (...)}} (--shape "
-                    f"{value.name}=... in commands)."
+                    f"input {value.name!r}: the model leaves dimension {axis} ({declared[axis]}) open. Say how large "
+                    f"it is: in commands by --batch N (dimension 0) or --shape {value.name}=1,3,224,224, in Python by "
+                    f"batch=N or input_shapes={{{value.name!r}: (1, 3, 224, 224)}}."
                 )
             if size < 1:
                 raise InputError(f"input {value.name!r}: dimension {axis} is {size}: expected at least 1.")
