@@ -551,13 +551,11 @@ def _search(chip, spatial, spatial_bounds, known, most):
     for index in range(len(spatial)):
         if spatial_bounds[index] >= best * _BETTER:
             break
-        if nodes >= most:
-            return best, best_index, best_t0, best_t1, best_keep, best_inner, nodes, spatial_bounds[index]
         for d in range(8):
             rest0[d] = chip.bounds[d] // spatial[index, d] if chip.in_registers[d] else 1
         t0[:] = 1
         more0 = _fits(t0, _RF, nothing, chip)
-        while more0:
+        while more0 and nodes < most:
             for d in range(8):
                 array[d] = t0[d] * spatial[index, d]
                 rest[d] = chip.bounds[d] // array[d]
@@ -565,7 +563,7 @@ def _search(chip, spatial, spatial_bounds, known, most):
                 t1[:] = 1
                 tile[:] = array
                 more1, any_fits = True, _some_fit(chip, tile)
-                while more1:
+                while more1 and nodes < most:
                     nodes += 1
                     first = True
                     for d in range(8):
@@ -623,6 +621,8 @@ def _search(chip, spatial, spatial_bounds, known, most):
                         break
                     t0[dim] = 1
                 dim += 1
+        if nodes >= most:
+            return best, best_index, best_t0, best_t1, best_keep, best_inner, nodes, spatial_bounds[index]
     return best, best_index, best_t0, best_t1, best_keep, best_inner, nodes, best
 
 

@@ -158,6 +158,7 @@ def test_what_is_not_proven_is_said_with_a_bound() -> None:
     problem = Problem(parse_layer("conv:64x64x56x56x3x3"), get_device("eyeriss").accelerator, "energy", budget=1)
     short, whole = prove(problem, nodes=20_000), prove(problem)
     assert not short.proven
+    assert short.nodes <= 20_000
     assert whole.proven
     assert short.bound <= whole.value <= short.value
     assert short.gap == short.value / short.bound - 1 > 0 == whole.gap
@@ -171,9 +172,10 @@ def test_bad_settings_are_refused() -> None:
         prove(Problem(parse_layer("fc:8x8"), accelerator, budget=1, counting="timeloop"))
 
 
-def test_recorded_optima(measurements) -> None:
+@pytest.mark.parametrize("every", [23, pytest.param(1, marks=pytest.mark.slow)])
+def test_recorded_optima(measurements, every: int) -> None:
     records = [json.loads(line) for line in measurements("optima", "optima.jsonl").read_text().splitlines()]
-    for record in records[::23]:
+    for record in records[::every]:
         bounds = dict(zip((d.lower() for d in DIMS), record["bounds"], strict=True))
         axes = {name: tuple(record[name]) for name in ("stride", "dilation")}
         accelerator = get_device(record["device"]).accelerator
